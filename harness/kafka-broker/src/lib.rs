@@ -1,1 +1,4 @@
-//! Skeleton.
+//! An embedded single-node Kafka broker for tests.
+
+/// The broker.
+pub struct Broker;

@@ -1,0 +1,42 @@
+//! A complaint about something a person wrote: what is wrong, where, and what to do.
+
+use std::{fmt, ops::Range, path::PathBuf};
+
+/// One complaint about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file, relative to the workspace where possible.
+    pub path: PathBuf,
+    /// Line, from 1; 0 when the complaint is about the file as a whole.
+    pub line: usize,
+    /// Column, from 1; 0 when the complaint is about the line as a whole.
+    pub column: usize,
+    /// The bytes of the file that are meant, for drawing them.
+    pub span: Option<Range<usize>>,
+    /// What is wrong, one sentence.
+    pub message: String,
+    /// What to do about it, with the nearest known name where there is one.
+    pub remedy: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.path.display())?;
+        if self.line > 0 {
+            write!(out, ":{}", self.line)?;
+        }
+        if self.column > 0 {
+            write!(out, ":{}", self.column)?;
+        }
+        write!(out, ": {}", self.message)?;
+        match &self.remedy {
+            Some(remedy) => write!(out, " ({remedy})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that was found wrong; nothing is started while there is any.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Diagnostics(pub Vec<Diagnostic>);

@@ -1,0 +1,1 @@
+//! Fault profiles: a fault as a value, with a name and a reason.

@@ -1,0 +1,173 @@
+//! The system as data: components, links, replicas, probes, settings, defences.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// A system that can be drilled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topology {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The folder that paths in the file are relative to.
+    pub root: PathBuf,
+    /// Settings that every started component gets.
+    pub settings: BTreeMap<String, Template>,
+    /// The components by name.
+    pub components: BTreeMap<String, Component>,
+    /// The protections that can be switched off, by name.
+    pub defences: BTreeMap<String, Defence>,
+    /// Where customers enter, `api-gateway/public`.
+    pub entry: PortReference,
+}
+
+/// One part of the system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// Its name.
+    pub name: String,
+    /// How it comes to life.
+    pub program: Program,
+    /// Arguments of the program.
+    pub arguments: Vec<Template>,
+    /// How many instances run.
+    pub replicas: u32,
+    /// Its ports by name.
+    pub ports: BTreeMap<String, Protocol>,
+    /// Path that answers 200 while the process lives.
+    pub live: Option<String>,
+    /// Path that answers 200 when the component can serve.
+    pub ready: Option<String>,
+    /// The port that is probed.
+    pub probe_port: Option<String>,
+    /// Its database, if it has one.
+    pub database: Option<Database>,
+    /// Its settings (environment variables).
+    pub settings: BTreeMap<String, Template>,
+    /// How long it may take to stop after SIGTERM before it is killed, in seconds.
+    pub stop_grace_s: u64,
+}
+
+/// How a component comes to life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// The testbed provides it.
+    Provided(Provided),
+    /// A binary of this workspace, built before it is started.
+    Cargo {
+        /// The package; its binary has the same name.
+        package: String,
+    },
+    /// Any program: the first word is the program, the others its first arguments.
+    Command(Vec<String>),
+}
+
+/// What a testbed provides by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provided {
+    /// PostgreSQL.
+    Postgres,
+    /// A Kafka broker.
+    Kafka,
+}
+
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// HTTP in the clear.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// PostgreSQL's protocol.
+    Postgres,
+    /// Kafka's protocol.
+    Kafka,
+    /// Anything over TCP.
+    Tcp,
+}
+
+/// A component's database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name in SQL, before the drill's own name is added.
+    pub name: String,
+    /// Folder of SQL migrations that a template is made from; none when the component makes its own tables.
+    pub migrations: Option<PathBuf>,
+}
+
+/// A protection of the system that can be switched off by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defence {
+    /// Its name, `payment.idempotency-key`.
+    pub name: String,
+    /// The component that has it.
+    pub component: String,
+    /// What is safe as long as it is on, one sentence.
+    pub protects: String,
+}
+
+/// A component and one of its ports.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortReference {
+    /// The component.
+    pub component: String,
+    /// The port's name.
+    pub port: String,
+}
+
+/// One client-to-server connection of the topology, between components.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link {
+    /// The component that connects; `customers` for the workload.
+    pub client: String,
+    /// The component and port that is connected to.
+    pub server: PortReference,
+}
+
+/// A setting's value with placeholders.
+///
+/// `{link:COMPONENT}` and `{link:COMPONENT/PORT}`: the `host:port` list (comma separated, one per replica of the server) of
+/// the proxies that belong to this client instance. `{listen:PORT}`: the `host:port` to listen on. `{instance}`,
+/// `{database}`, `{database_user}`, `{database_password}`, `{ca_file}`, `{certificate_file}`, `{private_key_file}`,
+/// `{topic_prefix}`, `{defences_off}`, `{seed}`. `{{` and `}}` are literal braces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Literal text and placeholders in order.
+    pub parts: Vec<TemplatePart>,
+}
+
+/// A piece of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplatePart {
+    /// Text as it stands.
+    Text(String),
+    /// The addresses of a server's proxies.
+    Link(PortReference),
+    /// An own address.
+    Listen(String),
+    /// Any of the words without an argument.
+    Word(Word),
+}
+
+/// Placeholders without an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Name of the instance, `order-service-1`.
+    Instance,
+    /// Name of this component's database in this drill.
+    Database,
+    /// User of this component's database.
+    DatabaseUser,
+    /// Password of this component's database.
+    DatabasePassword,
+    /// PEM file with the certificate authority of this drill.
+    CaFile,
+    /// PEM file with this component's certificate chain.
+    CertificateFile,
+    /// PEM file with this component's private key.
+    PrivateKeyFile,
+    /// Prefix of this drill's topics and consumer groups; may be empty.
+    TopicPrefix,
+    /// Names of the defences that are switched off, comma separated.
+    DefencesOff,
+    /// The drill's seed.
+    Seed,
+}
