@@ -3,6 +3,8 @@
 //! The modules in reading order; each uses only those above it.
 
 pub mod diagnostic;
+pub mod document;
+pub mod topology;
+
 pub mod profile;
 pub mod testbed;
-pub mod topology;

@@ -1,6 +1,23 @@
 //! The system as data: components, links, replicas, probes, settings, defences.
 
+mod check;
+mod links;
+mod read;
+mod shape;
+mod template;
+
 use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the workload is called as the client of a [`Link`].
+pub const CUSTOMERS: &str = "customers";
+
+/// The JSON Schema of `topology.toml`, for editors.
+pub fn schema() -> String {
+    crate::document::schema::<shape::TopologyShape>()
+}
 
 /// A system that can be drilled.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +61,15 @@ pub struct Component {
     pub settings: BTreeMap<String, Template>,
     /// How long it may take to stop after SIGTERM before it is killed, in seconds.
     pub stop_grace_s: u64,
+    /// Topics, without the drill's prefix, that exist before anything is started; only a Kafka broker has them.
+    pub topics: BTreeMap<String, Topic>,
+}
+
+/// A topic of the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// How many partitions it has.
+    pub partitions: u32,
 }
 
 /// How a component comes to life.
@@ -61,7 +87,8 @@ pub enum Program {
 }
 
 /// What a testbed provides by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Provided {
     /// PostgreSQL.
     Postgres,
@@ -70,7 +97,10 @@ pub enum Provided {
 }
 
 /// What is spoken on a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// HTTP in the clear.
     Http,

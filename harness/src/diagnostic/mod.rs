@@ -1,6 +1,13 @@
 //! A complaint about something a person wrote: what is wrong, where, and what to do.
 
+mod nearest;
+mod render;
+mod source;
+
 use std::{fmt, ops::Range, path::PathBuf};
+
+pub use nearest::{nearest, suggestion};
+pub use source::{Source, shown_path};
 
 /// One complaint about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +24,24 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it, with the nearest known name where there is one.
     pub remedy: Option<String>,
+}
+
+impl Diagnostic {
+    /// A complaint about a file (or a command line argument) as a whole.
+    pub fn whole(
+        path: impl Into<PathBuf>,
+        message: impl Into<String>,
+        remedy: Option<String>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            line: 0,
+            column: 0,
+            span: None,
+            message: message.into(),
+            remedy,
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -40,3 +65,26 @@ impl fmt::Display for Diagnostic {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// `value` if nothing is wrong, else everything that is, in the order of the places.
+    ///
+    /// # Errors
+    /// Something was found wrong.
+    pub fn unless_empty<T>(value: T, mut found: Vec<Diagnostic>) -> Result<T, Self> {
+        if found.is_empty() {
+            return Ok(value);
+        }
+        found.sort_by(|a, b| {
+            (&a.path, a.line, a.column, &a.message).cmp(&(&b.path, b.line, b.column, &b.message))
+        });
+        found.dedup();
+        Err(Self(found))
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}

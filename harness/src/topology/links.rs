@@ -1,0 +1,85 @@
+//! What can be asked of a topology.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    CUSTOMERS, Component, Defence, Link, PortReference, Program, Protocol, Template, Topology,
+};
+use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
+
+impl Topology {
+    /// Every client-to-server connection: what the settings and arguments of the components refer to, and the customers'
+    /// way in. Each is named once, in the order of the names.
+    pub fn links(&self) -> Vec<Link> {
+        let mut links = BTreeSet::from([Link {
+            client: CUSTOMERS.to_owned(),
+            server: self.entry.clone(),
+        }]);
+        for component in self.started() {
+            let templates = self.settings_of(component).into_values();
+            for template in templates.chain(&component.arguments) {
+                links.extend(template.links().map(|server| Link {
+                    client: component.name.clone(),
+                    server: server.clone(),
+                }));
+            }
+        }
+        links.into_iter().collect()
+    }
+
+    /// The settings that a component gets: the common ones, then its own, which win.
+    pub fn settings_of<'a>(&'a self, component: &'a Component) -> BTreeMap<&'a str, &'a Template> {
+        self.settings
+            .iter()
+            .chain(&component.settings)
+            .map(|(name, template)| (name.as_str(), template))
+            .collect()
+    }
+
+    /// The components that the drill starts, which the testbed does not provide by itself.
+    pub fn started(&self) -> impl Iterator<Item = &Component> {
+        self.components
+            .values()
+            .filter(|component| !matches!(component.program, Program::Provided(_)))
+    }
+
+    /// What is spoken on a port.
+    pub fn protocol(&self, reference: &PortReference) -> Option<Protocol> {
+        let component = self.components.get(&reference.component)?;
+        component.ports.get(&reference.port).copied()
+    }
+
+    /// A defence by its name.
+    ///
+    /// # Errors
+    /// There is none; the remedy names the nearest. The complaint stands for the command line, `--without`.
+    pub fn defence(&self, name: &str) -> Result<&Defence, Diagnostic> {
+        self.defences.get(name).ok_or_else(|| {
+            Diagnostic::whole(
+                "--without",
+                format!("unknown defence `{name}`"),
+                suggestion(name, self.defences.keys().map(String::as_str)),
+            )
+        })
+    }
+
+    /// Checks the names of defences that are to be switched off.
+    ///
+    /// # Errors
+    /// Some are unknown; each is named with the nearest known one.
+    pub fn check_defences(&self, names: &[String]) -> Result<(), Diagnostics> {
+        let unknown = names
+            .iter()
+            .filter_map(|name| self.defence(name).err())
+            .collect();
+        Diagnostics::unless_empty((), unknown)
+    }
+}
+
+impl Component {
+    /// The path and port that tell whether it can serve: its readiness probe, else its liveness probe.
+    pub fn ready_probe(&self) -> Option<(&str, &str)> {
+        let path = self.ready.as_deref().or(self.live.as_deref())?;
+        Some((self.probe_port.as_deref()?, path))
+    }
+}
