@@ -76,8 +76,32 @@ pub enum Record {
         /// What was still outstanding, in words; empty when everything came to rest.
         outstanding: Vec<String>,
     },
+    /// Which kinds of messages a consumer group acts upon in one topic; a group for which nothing is said acts upon all
+    /// messages of every topic that it reads.
+    Consumes {
+        /// The group, without the drill's prefix.
+        group: String,
+        /// Topic, without the drill's prefix.
+        topic: String,
+        /// What those messages say, as in [`Fact::Message`].
+        kinds: Vec<String>,
+    },
     /// Something that was read from the system after it came to rest.
     Fact(Fact),
+    /// One kind of fact was read from one place, or could not be read. Without this record a kind counts as not observed
+    /// and nothing is concluded from the absence of its facts: no charges and charges nobody asked for are different.
+    Observed {
+        /// When the reading ended.
+        at_us: u64,
+        /// What was read.
+        kind: FactKind,
+        /// Where, in words: `order-service, table orders`. A kind may be read from several places.
+        source: String,
+        /// How many facts of this kind were written for it.
+        rows: u64,
+        /// Why it could not be read completely, if it could not.
+        error: Option<String>,
+    },
     /// A promise of the scenario's own, beside the always-on invariants.
     Expectation(Expectation),
     /// The harness itself failed; nothing is said about the system.
@@ -231,6 +255,9 @@ pub enum Fact {
         amount_minor: i64,
         /// The idempotency key it was booked under.
         idempotency_key: Option<String>,
+        /// The currency, where the ledger names one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        currency: Option<String>,
     },
     /// Money given back, from the ledger of the payment provider.
     Refund {
@@ -324,6 +351,92 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+}
+
+/// The kinds of facts, each named as in the field `fact` of a journal's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactKind {
+    /// [`Fact::Order`].
+    Order,
+    /// [`Fact::OrderLine`].
+    OrderLine,
+    /// [`Fact::AuditEntry`].
+    AuditEntry,
+    /// [`Fact::Charge`].
+    Charge,
+    /// [`Fact::Refund`].
+    Refund,
+    /// [`Fact::ProviderRequests`].
+    ProviderRequests,
+    /// [`Fact::Stock`].
+    Stock,
+    /// [`Fact::StockMove`].
+    StockMove,
+    /// [`Fact::Message`].
+    Message,
+    /// [`Fact::Progress`].
+    Progress,
+    /// [`Fact::Processed`].
+    Processed,
+    /// [`Fact::Parked`].
+    Parked,
+}
+
+impl FactKind {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Order,
+        Self::OrderLine,
+        Self::AuditEntry,
+        Self::Charge,
+        Self::Refund,
+        Self::ProviderRequests,
+        Self::Stock,
+        Self::StockMove,
+        Self::Message,
+        Self::Progress,
+        Self::Processed,
+        Self::Parked,
+    ];
+
+    /// The kind in words, for sentences: `audit rows`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Order => "orders",
+            Self::OrderLine => "order lines",
+            Self::AuditEntry => "audit rows",
+            Self::Charge => "charges",
+            Self::Refund => "refunds",
+            Self::ProviderRequests => "requests to the provider",
+            Self::Stock => "stock",
+            Self::StockMove => "stock moves",
+            Self::Message => "messages",
+            Self::Progress => "progress of the consumer groups",
+            Self::Processed => "processed messages",
+            Self::Parked => "parked messages",
+        }
+    }
+}
+
+impl Fact {
+    /// What kind of fact this is.
+    pub fn kind(&self) -> FactKind {
+        match self {
+            Self::Order { .. } => FactKind::Order,
+            Self::OrderLine { .. } => FactKind::OrderLine,
+            Self::AuditEntry { .. } => FactKind::AuditEntry,
+            Self::Charge { .. } => FactKind::Charge,
+            Self::Refund { .. } => FactKind::Refund,
+            Self::ProviderRequests { .. } => FactKind::ProviderRequests,
+            Self::Stock { .. } => FactKind::Stock,
+            Self::StockMove { .. } => FactKind::StockMove,
+            Self::Message { .. } => FactKind::Message,
+            Self::Progress { .. } => FactKind::Progress,
+            Self::Processed { .. } => FactKind::Processed,
+            Self::Parked { .. } => FactKind::Parked,
+        }
+    }
 }
 
 /// A promise of one scenario, judged beside the always-on invariants.

@@ -1,0 +1,236 @@
+//! The promises of a scenario's own, judged on the same joined history.
+
+use crate::join::Joined;
+use crate::names::Products;
+use crate::record::{Expectation, FactKind};
+use crate::row::OutcomeRow;
+use crate::verdict::{Evidence, Headline, Offences, Subject, Verdict};
+
+impl Expectation {
+    /// The kinds of facts without which nothing can be said.
+    pub fn needs(&self) -> &'static [FactKind] {
+        match self {
+            Self::ProviderAttemptsPerOrder { .. } => &[FactKind::ProviderRequests],
+            Self::FailedShare { .. } | Self::AcceptedOrders { .. } => &[],
+            Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
+            Self::OrdersInState { .. } => &[FactKind::Order],
+            Self::ParkedMessages { .. } => &[FactKind::Parked],
+        }
+    }
+
+    /// Judges a history by this promise.
+    pub fn check(&self, joined: &Joined<'_>) -> Verdict {
+        if let Some(reason) = joined.missing(self.needs()) {
+            return Verdict::Undetermined { reason };
+        }
+        match self {
+            Self::ProviderAttemptsPerOrder { at_most } => provider_attempts(joined, *at_most),
+            Self::FailedShare { at_most } => failed_share(joined, *at_most),
+            Self::AcceptedOrders { at_least } => accepted_orders(joined, *at_least),
+            Self::UnitsSold {
+                product_id,
+                exactly,
+            } => units_sold(joined, product_id.as_deref(), *exactly),
+            Self::OrdersInState {
+                state,
+                at_least,
+                at_most,
+            } => orders_in_state(joined, state, *at_least, *at_most),
+            Self::ParkedMessages { topic, at_least } => parked_messages(joined, topic, *at_least),
+        }
+    }
+}
+
+fn provider_attempts(joined: &Joined<'_>, at_most: u64) -> Verdict {
+    const HEADLINE: Headline = Headline {
+        of: "orders at the provider",
+        one: "made it work too often",
+        several: "made it work too often",
+    };
+    let mut offences = Offences::new(joined);
+    let requests = &joined.history.rows.requests;
+    for row in requests.iter().filter(|row| row.attempts > at_most) {
+        offences.add(Subject::Order(row.order), row.attempts, || {
+            format!(
+                "order {} was sent {} times as a {}, at most {at_most} were expected",
+                joined.order_id(row.order),
+                row.attempts,
+                joined.word(row.kind)
+            )
+        });
+    }
+    offences.verdict(requests.len() as u64, &HEADLINE)
+}
+
+fn failed_share(joined: &Joined<'_>, at_most: f64) -> Verdict {
+    let operations = &joined.history.rows.operations;
+    let all = operations.len() as u64;
+    if all == 0 {
+        return Verdict::Undetermined {
+            reason: "no customer attempted anything".to_owned(),
+        };
+    }
+    let mut offences = operations
+        .iter()
+        .filter(|row| !matches!(row.outcome, OutcomeRow::Done(_)));
+    let failed = offences.clone().count() as u64;
+    let share = failed as f64 / all as f64;
+    if share <= at_most {
+        return Verdict::Holds { checked: all };
+    }
+    let first = offences.next().map(|row| Subject::Intent(row.intent));
+    let sentence = format!(
+        "{failed} of {all} attempts failed, {:.1} %, at most {:.1} % were expected",
+        share * 100.0,
+        at_most * 100.0
+    );
+    broken(joined, failed, all, sentence, first)
+}
+
+fn accepted_orders(joined: &Joined<'_>, at_least: u64) -> Verdict {
+    let mut accepted: Vec<_> = joined
+        .history
+        .rows
+        .operations
+        .iter()
+        .filter_map(|row| match row.outcome {
+            OutcomeRow::Done(order) => Some(order),
+            _ => None,
+        })
+        .collect();
+    accepted.sort_unstable();
+    accepted.dedup();
+    let count = accepted.len() as u64;
+    if count >= at_least {
+        return Verdict::Holds { checked: count };
+    }
+    let sentence = format!("{count} orders were accepted, at least {at_least} were expected");
+    broken(joined, at_least - count, count, sentence, None)
+}
+
+fn units_sold(joined: &Joined<'_>, product_id: Option<&str>, exactly: i64) -> Verdict {
+    let product = product_id.map(|id| joined.history.names.products.find(id));
+    let is_meant =
+        |key: crate::names::Key<Products>| product.is_none_or(|product| product == Some(key));
+    let lines = joined
+        .history
+        .rows
+        .lines
+        .iter()
+        .filter(|line| is_meant(line.quantity.product));
+    let sold = lines
+        .filter(|line| {
+            joined
+                .order(line.order)
+                .is_some_and(|row| joined.is_fulfilled(row))
+        })
+        .map(|line| line.quantity.units)
+        .fold(0, i64::saturating_add);
+    if sold == exactly {
+        return Verdict::Holds {
+            checked: sold.unsigned_abs(),
+        };
+    }
+    let of = product_id.map_or_else(String::new, |id| format!(" of {id}"));
+    let sentence = format!("{sold} units{of} were sold, exactly {exactly} were expected");
+    if sold < exactly && !joined.is_at_rest() {
+        return moving(&sentence);
+    }
+    let subject = product.flatten().map(Subject::Product);
+    broken(
+        joined,
+        sold.abs_diff(exactly),
+        sold.unsigned_abs(),
+        sentence,
+        subject,
+    )
+}
+
+fn orders_in_state(
+    joined: &Joined<'_>,
+    state: &str,
+    at_least: u64,
+    at_most: Option<u64>,
+) -> Verdict {
+    let key = joined.history.names.words.find(state);
+    let mut orders = joined
+        .history
+        .rows
+        .orders
+        .iter()
+        .filter(|row| Some(row.state) == key);
+    let count = orders.clone().count() as u64;
+    let too_many = at_most.is_some_and(|at_most| count > at_most);
+    if count >= at_least && !too_many {
+        return Verdict::Holds { checked: count };
+    }
+    let expected = match at_most {
+        Some(at_most) if at_most == at_least => format!("exactly {at_least}"),
+        Some(at_most) => format!("{at_least} to {at_most}"),
+        None => format!("at least {at_least}"),
+    };
+    let sentence = format!("{count} orders are {state}, {expected} were expected");
+    if !joined.is_at_rest() {
+        return moving(&sentence);
+    }
+    let first = orders
+        .next()
+        .filter(|_| too_many)
+        .map(|row| Subject::Order(row.order));
+    let count_off = at_most
+        .filter(|_| too_many)
+        .map_or(at_least.saturating_sub(count), |at_most| count - at_most);
+    broken(
+        joined,
+        count_off,
+        joined.history.rows.orders.len() as u64,
+        sentence,
+        first,
+    )
+}
+
+fn parked_messages(joined: &Joined<'_>, topic: &str, at_least: u64) -> Verdict {
+    let key = joined.history.names.topics.find(topic);
+    let parked = &joined.history.rows.parked;
+    let count = parked
+        .iter()
+        .filter(|row| Some(row.place.topic) == key)
+        .count() as u64;
+    if count >= at_least {
+        return Verdict::Holds { checked: count };
+    }
+    let sentence =
+        format!("{count} messages of {topic} were parked, at least {at_least} were expected");
+    if !joined.is_at_rest() {
+        return moving(&sentence);
+    }
+    broken(joined, at_least - count, count, sentence, None)
+}
+
+fn moving(sentence: &str) -> Verdict {
+    Verdict::Undetermined {
+        reason: format!("the pipeline had not come to rest: {sentence}"),
+    }
+}
+
+fn broken(
+    joined: &Joined<'_>,
+    count: u64,
+    checked: u64,
+    sentence: String,
+    subject: Option<Subject>,
+) -> Verdict {
+    Verdict::Violated(Evidence {
+        count,
+        checked,
+        sentence,
+        worst: None,
+        subjects: subject
+            .map(|subject| subject.name(joined))
+            .into_iter()
+            .collect(),
+        story: subject.map_or_else(Vec::new, |subject| {
+            crate::story::of_subject(joined, subject)
+        }),
+    })
+}

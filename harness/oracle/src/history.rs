@@ -1,0 +1,514 @@
+//! A history: what a drill recorded, taken in one record at a time and kept compactly.
+
+use crate::names::{
+    Charges, Groups, Intents, Key, Messages, Names, Orders, Products, Topics, Words,
+};
+use crate::record::{
+    DrillHeader, Expectation, Fact, FactKind, JOURNAL_SCHEMA, Operation, Outcome, Record,
+    Settlement,
+};
+use crate::row::{
+    AuditRow, ChargeRow, ConsumesRow, FaultRow, LineRow, MessageRow, MoveRow, OperationRow,
+    OrderRow, OutcomeRow, ParkedRow, Place, ProcessedRow, ProgressRow, Quantity, RefundRow,
+    RequestsRow, StockRow,
+};
+
+/// A journal with more records than this is not judged.
+pub const RECORDS_LIMIT: u64 = 100_000_000;
+
+/// How many flaws of a journal are kept word for word.
+const FLAWS_KEPT: usize = 10;
+
+/// The ordered record of a drill: operations, faults, and what was observed at the end.
+#[derive(Debug, Default)]
+pub struct History {
+    header: Option<DrillHeader>,
+    records: u64,
+    facts: u64,
+    closed: bool,
+    flaws: Vec<String>,
+    pub(crate) names: AllNames,
+    pub(crate) rows: Rows,
+    pub(crate) faults: Vec<FaultRow>,
+    pub(crate) felt: Vec<FeltRow>,
+    pub(crate) healing_errors: Vec<String>,
+    pub(crate) harness_errors: Vec<String>,
+    pub(crate) settled: Option<(Settlement, Vec<String>)>,
+    pub(crate) expectations: Vec<Expectation>,
+    observed: [Observation; FactKind::ALL.len()],
+}
+
+/// Every set of names.
+#[derive(Debug, Default)]
+pub(crate) struct AllNames {
+    pub(crate) orders: Names<Orders>,
+    pub(crate) intents: Names<Intents>,
+    pub(crate) products: Names<Products>,
+    pub(crate) charges: Names<Charges>,
+    pub(crate) messages: Names<Messages>,
+    pub(crate) topics: Names<Topics>,
+    pub(crate) groups: Names<Groups>,
+    pub(crate) words: Names<Words>,
+    /// The currency of the charges, if all name the same.
+    pub(crate) currency: Option<Key<Words>>,
+    currencies_differ: bool,
+}
+
+/// The rows of every kind, each in the order of the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) operations: Vec<OperationRow>,
+    pub(crate) operation_lines: Vec<Quantity>,
+    pub(crate) orders: Vec<OrderRow>,
+    pub(crate) lines: Vec<LineRow>,
+    pub(crate) audit: Vec<AuditRow>,
+    pub(crate) charges: Vec<ChargeRow>,
+    pub(crate) refunds: Vec<RefundRow>,
+    pub(crate) requests: Vec<RequestsRow>,
+    pub(crate) stock: Vec<StockRow>,
+    pub(crate) moves: Vec<MoveRow>,
+    pub(crate) messages: Vec<MessageRow>,
+    pub(crate) progress: Vec<ProgressRow>,
+    pub(crate) processed: Vec<ProcessedRow>,
+    pub(crate) parked: Vec<ParkedRow>,
+    pub(crate) consumes: Vec<ConsumesRow>,
+}
+
+/// What one witness had counted of one fault when it was last asked.
+#[derive(Debug)]
+pub(crate) struct FeltRow {
+    pub(crate) fault: String,
+    pub(crate) witness: String,
+    pub(crate) count: u64,
+    pub(crate) at_least: u64,
+}
+
+/// What is known about the reading of one kind of fact.
+#[derive(Debug, Default)]
+struct Observation {
+    readings: u64,
+    rows_promised: u64,
+    rows_met: u64,
+    error: Option<String>,
+}
+
+impl History {
+    /// A history without records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A history of these records, in their order.
+    pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut history = Self::new();
+        for record in records {
+            history.push(record);
+        }
+        history
+    }
+
+    /// What was drilled, if the journal said so.
+    pub fn header(&self) -> Option<&DrillHeader> {
+        self.header.as_ref()
+    }
+
+    /// How many records were taken in.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// What makes this history unfit to be judged, in words; empty for a complete one.
+    pub fn flaws(&self) -> Vec<String> {
+        let mut flaws = self.flaws.clone();
+        if self.header.is_none() {
+            flaws.push("the journal does not begin with what was drilled".to_owned());
+        }
+        if !self.closed {
+            flaws.push("the journal is incomplete: its last line is missing".to_owned());
+        }
+        for kind in FactKind::ALL {
+            let seen = &self.observed[kind as usize];
+            if seen.readings > 0 && seen.error.is_none() && seen.rows_met != seen.rows_promised {
+                flaws.push(format!(
+                    "the journal holds {} {} where {} were read",
+                    seen.rows_met,
+                    kind.words(),
+                    seen.rows_promised
+                ));
+            }
+        }
+        flaws
+    }
+
+    /// Why nothing can be concluded from the absence of this kind of fact; none when it was read completely.
+    pub fn not_observed(&self, kind: FactKind) -> Option<String> {
+        let seen = &self.observed[kind as usize];
+        match &seen.error {
+            Some(error) => Some(format!("{} could not be read: {error}", kind.words())),
+            None if seen.readings == 0 => Some(format!("{} were not observed", kind.words())),
+            None => None,
+        }
+    }
+
+    /// Takes in the next record.
+    pub fn push(&mut self, record: Record) {
+        self.records += 1;
+        if self.records > RECORDS_LIMIT {
+            if self.records == RECORDS_LIMIT + 1 {
+                self.flaw(format!("the journal has more than {RECORDS_LIMIT} records"));
+            }
+            return;
+        }
+        if self.closed {
+            self.flaw("the journal goes on after its last line".to_owned());
+        }
+        match record {
+            Record::Drill(header) => self.begin(header),
+            Record::Phase { .. } | Record::Sample { .. } => {}
+            Record::Operation(operation) => self.push_operation(&operation),
+            Record::FaultStarted {
+                at_us,
+                fault,
+                target,
+                ..
+            } => self.faults.push(FaultRow {
+                fault,
+                target,
+                started_us: at_us,
+                healed_us: None,
+            }),
+            Record::FaultFelt {
+                fault,
+                witness,
+                count,
+                at_least,
+                ..
+            } => self.push_felt(fault, witness, count, at_least),
+            Record::FaultHealed {
+                at_us,
+                fault,
+                error,
+            } => self.push_healed(at_us, &fault, error),
+            Record::Settled {
+                outcome,
+                outstanding,
+                ..
+            } => self.settled = Some((outcome, outstanding)),
+            Record::Consumes {
+                group,
+                topic,
+                kinds,
+            } => {
+                let row = ConsumesRow {
+                    group: self.names.groups.key(&group),
+                    topic: self.names.topics.key(&topic),
+                    kinds: kinds
+                        .iter()
+                        .map(|kind| self.names.words.key(kind))
+                        .collect(),
+                };
+                self.rows.consumes.push(row);
+            }
+            Record::Fact(fact) => {
+                self.facts += 1;
+                self.observed[fact.kind() as usize].rows_met += 1;
+                self.push_fact(&fact);
+            }
+            Record::Observed {
+                kind,
+                source,
+                rows,
+                error,
+                ..
+            } => {
+                let seen = &mut self.observed[kind as usize];
+                seen.readings += 1;
+                seen.rows_promised += rows;
+                if let Some(error) = error {
+                    seen.error.get_or_insert(format!("{source}: {error}"));
+                }
+            }
+            Record::Expectation(expectation) => self.expectations.push(expectation),
+            Record::HarnessError { message, .. } => self.harness_errors.push(message),
+            Record::Closed { facts, .. } => self.close(facts),
+        }
+    }
+
+    pub(crate) fn note_cut_line(&mut self) {
+        self.flaw("the journal's last line was cut off".to_owned());
+    }
+
+    fn flaw(&mut self, flaw: String) {
+        if self.flaws.len() < FLAWS_KEPT && !self.flaws.contains(&flaw) {
+            self.flaws.push(flaw);
+        }
+    }
+
+    fn begin(&mut self, header: DrillHeader) {
+        if header.schema != JOURNAL_SCHEMA {
+            self.flaw(format!(
+                "the journal has schema {}, this version reads schema {JOURNAL_SCHEMA}",
+                header.schema
+            ));
+        }
+        if self.header.is_some() {
+            self.flaw("the journal begins twice".to_owned());
+        } else if self.records > 1 {
+            self.flaw("the journal does not begin with what was drilled".to_owned());
+        }
+        self.header = Some(header);
+    }
+
+    fn close(&mut self, facts: u64) {
+        self.closed = true;
+        if facts != self.facts {
+            self.flaw(format!(
+                "the journal holds {} facts where {facts} were written",
+                self.facts
+            ));
+        }
+    }
+
+    fn push_felt(&mut self, fault: String, witness: String, count: u64, at_least: u64) {
+        match self
+            .felt
+            .iter_mut()
+            .find(|row| row.fault == fault && row.witness == witness)
+        {
+            Some(row) => (row.count, row.at_least) = (count, at_least),
+            None => self.felt.push(FeltRow {
+                fault,
+                witness,
+                count,
+                at_least,
+            }),
+        }
+    }
+
+    fn push_healed(&mut self, at_us: u64, fault: &str, error: Option<String>) {
+        if let Some(row) = self
+            .faults
+            .iter_mut()
+            .find(|row| row.fault == fault && row.healed_us.is_none())
+        {
+            row.healed_us = Some(at_us);
+        }
+        if let Some(error) = error {
+            self.healing_errors.push(format!(
+                "the fault \"{fault}\" could not be healed: {error}"
+            ));
+        }
+    }
+
+    fn push_operation(&mut self, operation: &Operation) {
+        let start = self.rows.operation_lines.len();
+        for line in &operation.lines {
+            self.rows
+                .operation_lines
+                .push(self.names.quantity(&line.product_id, line.quantity));
+        }
+        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let names = &mut self.names;
+        self.rows.operations.push(OperationRow {
+            intent: names.intents.key(&operation.reference),
+            attempt: operation.attempt,
+            customer: names.words.key(&operation.customer),
+            idempotency_key: operation
+                .idempotency_key
+                .as_ref()
+                .map(|key| names.words.key(key)),
+            started_us: operation.started_us,
+            ended_us: operation.ended_us,
+            lines: (index(start), index(operation.lines.len())),
+            amount_minor: operation.amount_minor,
+            outcome: match &operation.outcome {
+                Outcome::Done { order_id } => OutcomeRow::Done(names.orders.key(order_id)),
+                Outcome::Refused { reason } => OutcomeRow::Refused(names.words.key(reason)),
+                Outcome::Unknown { reason } => OutcomeRow::Unknown(names.words.key(reason)),
+            },
+        });
+    }
+
+    fn push_fact(&mut self, fact: &Fact) {
+        let (names, rows) = (&mut self.names, &mut self.rows);
+        match fact {
+            Fact::Order {
+                order_id,
+                reference,
+                state,
+                is_final,
+                amount_minor,
+                version,
+            } => rows.orders.push(OrderRow {
+                order: names.orders.key(order_id),
+                intent: names.intents.key(reference),
+                state: names.words.key(state),
+                is_final: *is_final,
+                amount_minor: *amount_minor,
+                version: *version,
+            }),
+            Fact::OrderLine {
+                order_id,
+                product_id,
+                quantity,
+            } => rows.lines.push(LineRow {
+                order: names.orders.key(order_id),
+                quantity: names.quantity(product_id, *quantity),
+            }),
+            Fact::AuditEntry {
+                order_id,
+                version,
+                from_state,
+                to_state,
+            } => rows.audit.push(AuditRow {
+                order: names.orders.key(order_id),
+                version: *version,
+                from: from_state.as_ref().map(|state| names.words.key(state)),
+                to: names.words.key(to_state),
+            }),
+            Fact::Charge {
+                charge_id,
+                order_id,
+                amount_minor,
+                idempotency_key,
+                currency,
+            } => {
+                names.note_currency(currency.as_deref());
+                rows.charges.push(ChargeRow {
+                    charge: names.charges.key(charge_id),
+                    order: names.orders.key(order_id),
+                    amount_minor: *amount_minor,
+                    idempotency_key: idempotency_key.as_ref().map(|key| names.words.key(key)),
+                });
+            }
+            Fact::Refund {
+                refund_id,
+                charge_id,
+                order_id,
+                amount_minor,
+            } => rows.refunds.push(RefundRow {
+                refund: names.words.key(refund_id),
+                charge: names.charges.key(charge_id),
+                order: names.orders.key(order_id),
+                amount_minor: *amount_minor,
+            }),
+            Fact::ProviderRequests {
+                order_id,
+                kind,
+                attempts,
+            } => rows.requests.push(RequestsRow {
+                order: names.orders.key(order_id),
+                kind: names.words.key(kind),
+                attempts: *attempts,
+            }),
+            Fact::Stock {
+                product_id,
+                initial,
+                on_hand,
+            } => rows.stock.push(StockRow {
+                product: names.products.key(product_id),
+                initial: *initial,
+                on_hand: *on_hand,
+            }),
+            Fact::StockMove {
+                sequence,
+                order_id,
+                product_id,
+                quantity,
+                on_hand_after,
+            } => rows.moves.push(MoveRow {
+                sequence: *sequence,
+                order: names.orders.key(order_id),
+                quantity: names.quantity(product_id, *quantity),
+                on_hand_after: *on_hand_after,
+            }),
+            Fact::Message { .. }
+            | Fact::Progress { .. }
+            | Fact::Processed { .. }
+            | Fact::Parked { .. } => {
+                rows.push_queue_fact(names, fact);
+            }
+        }
+    }
+}
+
+impl Rows {
+    fn push_queue_fact(&mut self, names: &mut AllNames, fact: &Fact) {
+        match fact {
+            Fact::Message {
+                topic,
+                partition,
+                offset,
+                message_id,
+                order_id,
+                kind,
+            } => self.messages.push(MessageRow {
+                place: names.place(topic, *partition, *offset),
+                message: message_id.as_ref().map(|id| names.messages.key(id)),
+                order: order_id.as_ref().map(|id| names.orders.key(id)),
+                kind: kind.as_ref().map(|kind| names.words.key(kind)),
+            }),
+            Fact::Progress {
+                group,
+                topic,
+                partition,
+                committed,
+                end,
+            } => self.progress.push(ProgressRow {
+                group: names.groups.key(group),
+                topic: names.topics.key(topic),
+                partition: *partition,
+                committed: *committed,
+                end: *end,
+            }),
+            Fact::Processed {
+                group, message_id, ..
+            } => self.processed.push(ProcessedRow {
+                group: names.groups.key(group),
+                message: names.messages.key(message_id),
+            }),
+            Fact::Parked {
+                group,
+                topic,
+                partition,
+                offset,
+                reason,
+            } => self.parked.push(ParkedRow {
+                group: names.groups.key(group),
+                place: names.place(topic, *partition, *offset),
+                reason: names.words.key(reason),
+            }),
+            _ => {}
+        }
+    }
+}
+
+impl AllNames {
+    fn quantity(&mut self, product: &str, units: i64) -> Quantity {
+        Quantity {
+            product: self.products.key(product),
+            units,
+        }
+    }
+
+    fn place(&mut self, topic: &str, partition: i32, offset: i64) -> Place {
+        Place {
+            topic: self.topics.key(topic),
+            partition,
+            offset,
+        }
+    }
+
+    fn note_currency(&mut self, currency: Option<&str>) {
+        let Some(currency) = currency else { return };
+        let key = self.words.key(currency);
+        match self.currency {
+            None if !self.currencies_differ => self.currency = Some(key),
+            Some(other) if other != key => {
+                self.currency = None;
+                self.currencies_differ = true;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The states an order passes through, in the words of the facts.
+
+/// The first state of every order.
+pub const PLACED: &str = "placed";
+/// The payment was asked for.
+pub const PAYMENT_PENDING: &str = "payment_pending";
+/// The money was taken.
+pub const PAID: &str = "paid";
+/// The goods were taken from stock: the good end.
+pub const FULFILLED: &str = "fulfilled";
+/// The provider would not take the money.
+pub const DECLINED: &str = "declined";
+/// Paid for, but nothing was left to sell.
+pub const OUT_OF_STOCK: &str = "out_of_stock";
+/// Paid for, out of stock, and the money was given back.
+pub const REFUNDED: &str = "refunded";
+/// Withdrawn before it was paid.
+pub const CANCELLED: &str = "cancelled";
+
+/// Whether an order may go from one state to another; `None` is the state before it existed.
+pub fn is_legal(from: Option<&str>, to: &str) -> bool {
+    let allowed: &[&str] = match from {
+        None => &[PLACED],
+        Some(PLACED) => &[PAYMENT_PENDING, CANCELLED],
+        Some(PAYMENT_PENDING) => &[PAID, DECLINED, CANCELLED],
+        Some(PAID) => &[FULFILLED, OUT_OF_STOCK],
+        Some(OUT_OF_STOCK) => &[REFUNDED],
+        Some(_) => &[],
+    };
+    allowed.contains(&to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_a_final_state_and_nothing_skips_the_payment() {
+        for last in [FULFILLED, DECLINED, REFUNDED, CANCELLED] {
+            for next in [
+                PLACED,
+                PAYMENT_PENDING,
+                PAID,
+                FULFILLED,
+                DECLINED,
+                OUT_OF_STOCK,
+                REFUNDED,
+                CANCELLED,
+            ] {
+                assert!(!is_legal(Some(last), next), "{last} -> {next}");
+            }
+        }
+        assert!(!is_legal(Some(PLACED), FULFILLED));
+        assert!(!is_legal(Some(PAYMENT_PENDING), FULFILLED));
+        assert!(!is_legal(None, PAID));
+        assert!(is_legal(None, PLACED));
+    }
+}
