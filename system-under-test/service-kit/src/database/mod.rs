@@ -1,0 +1,115 @@
+//! PostgreSQL with explicit limits everywhere.
+//!
+//! * [`migrate`]: embedded migrations, interchangeable with files of the same names.
+//! * [`retry`]: transactions that lost a deadlock or a serialization conflict are run again, so many times.
+
+pub mod migrate;
+pub mod retry;
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
+
+use crate::settings::Settings;
+
+pub use migrate::{MigrateError, migrate};
+pub use retry::{SqlState, TransactionRetry, with_retries};
+
+/// How a service uses its database.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Where it is.
+    pub address: PgConnectOptions,
+    /// Connections at most.
+    pub connections: u32,
+    /// How long to wait for a free connection, or for a new one.
+    pub acquire_limit: Duration,
+    /// The server ends a statement that runs longer.
+    pub statement_limit: Duration,
+    /// The server ends a session that sits idle inside a transaction for longer, so that locks of a vanished client go.
+    pub idle_in_transaction_limit: Duration,
+    /// A whole transaction is given up on our side after this time, also when the server says nothing any more.
+    pub work_limit: Duration,
+    /// An idle connection is closed after this time.
+    pub idle_limit: Duration,
+    /// How often a transaction is run again after a deadlock or a serialization conflict, and with which pauses.
+    pub retry: TransactionRetry,
+}
+
+impl DatabaseSettings {
+    /// Reads `DATABASE_URL` and the settings that begin with `DATABASE_`.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            address: settings.required_database("DATABASE_URL"),
+            connections: settings.number("DATABASE_CONNECTIONS", 10, 1..=1000),
+            acquire_limit: settings.duration_ms("DATABASE_ACQUIRE_LIMIT_MS", 2_000),
+            statement_limit: settings.duration_ms("DATABASE_STATEMENT_LIMIT_MS", 5_000),
+            idle_in_transaction_limit: settings
+                .duration_ms("DATABASE_IDLE_IN_TRANSACTION_LIMIT_MS", 10_000),
+            work_limit: settings.duration_ms("DATABASE_WORK_LIMIT_MS", 8_000),
+            idle_limit: settings.duration_ms("DATABASE_IDLE_LIMIT_MS", 600_000),
+            retry: TransactionRetry::read(settings),
+        }
+    }
+
+    /// A pool with these limits. Nothing is connected yet.
+    pub fn pool(&self, instance: &str) -> PgPool {
+        let ms = |limit: Duration| limit.as_millis().to_string();
+        let address = self.address.clone().application_name(instance).options([
+            ("statement_timeout", ms(self.statement_limit)),
+            (
+                "idle_in_transaction_session_timeout",
+                ms(self.idle_in_transaction_limit),
+            ),
+        ]);
+        let release_limit = self.acquire_limit;
+        PgPoolOptions::new()
+            .max_connections(self.connections)
+            .acquire_timeout(self.acquire_limit)
+            .idle_timeout(self.idle_limit)
+            .after_release(move |connection, _| Box::pin(answers_within(connection, release_limit)))
+            .connect_lazy_with(address)
+    }
+
+    /// Runs database work for at most [`DatabaseSettings::work_limit`].
+    ///
+    /// # Errors
+    /// [`sqlx::Error::Io`] of kind `TimedOut` when the limit passed; whether a commit under way took effect is unknown.
+    pub async fn bounded<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<sqlx::Error>,
+    {
+        match tokio::time::timeout(self.work_limit, work).await {
+            Ok(done) => done,
+            Err(_) => {
+                let message = format!("no end of the transaction within {:?}", self.work_limit);
+                Err(E::from(sqlx::Error::Io(std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    message,
+                ))))
+            }
+        }
+    }
+}
+
+/// A connection that hangs must not hold a place in the pool for ever: an error here closes it.
+async fn answers_within(
+    connection: &mut PgConnection,
+    limit: Duration,
+) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(limit, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::Error::from(
+            std::io::ErrorKind::TimedOut,
+        ))),
+    }
+}
+
+/// Whether the error means that no connection could be had, so that certainly nothing was done. Only meaningful for the
+/// error of the first statement (`begin`) of a piece of work.
+pub fn had_no_connection(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+}

@@ -1,0 +1,275 @@
+//! Which partitions are ours, what waits in each, and how far each is done.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+use super::QuietClient;
+use super::message::Received;
+
+/// One partition while it is ours. After it was lost and given to us again there is a new value for it.
+pub(super) struct Partition {
+    /// The topic, with prefix.
+    pub(super) topic: String,
+    pub(super) number: i32,
+    /// Cancelled when the partition is no longer ours: its work is not committed any more.
+    pub(super) lost: CancellationToken,
+    lane: Mutex<Lane>,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Received>,
+    in_work: bool,
+    paused: bool,
+    /// The offset after the last finished message.
+    done: Option<i64>,
+    committed: Option<i64>,
+}
+
+impl Partition {
+    fn new(topic: &str, number: i32) -> Arc<Self> {
+        let lost = CancellationToken::new();
+        Arc::new(Self {
+            topic: topic.to_owned(),
+            number,
+            lost,
+            lane: Mutex::default(),
+        })
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message at the end; true when nobody works on this partition, so that the caller must start somebody.
+    pub(super) fn push(&self, message: Received) -> bool {
+        let mut lane = self.lane();
+        lane.waiting.push_back(message);
+        !std::mem::replace(&mut lane.in_work, true)
+    }
+
+    /// The next message; none ends the work on this partition.
+    pub(super) fn next(&self) -> Option<Received> {
+        let mut lane = self.lane();
+        let next = lane.waiting.pop_front();
+        lane.in_work = next.is_some();
+        next
+    }
+
+    /// True once when more than `limit` messages wait: the caller must pause the partition.
+    pub(super) fn must_pause(&self, limit: usize) -> bool {
+        let mut lane = self.lane();
+        let must = !lane.paused && lane.waiting.len() >= limit;
+        lane.paused |= must;
+        must
+    }
+
+    /// True once when a paused partition has drained to half of `limit`: the caller must resume it.
+    pub(super) fn must_resume(&self, limit: usize) -> bool {
+        let mut lane = self.lane();
+        let must = lane.paused && lane.waiting.len() <= limit / 2;
+        lane.paused &= !must;
+        must
+    }
+
+    /// Everything before `next_offset` is done.
+    pub(super) fn mark_done(&self, next_offset: i64) {
+        self.lane().done = Some(next_offset);
+    }
+
+    pub(super) fn mark_committed(&self, next_offset: i64) {
+        self.lane().committed = Some(next_offset);
+    }
+
+    /// The offset to commit, if it is not committed yet.
+    fn due(&self) -> Option<i64> {
+        let lane = self.lane();
+        lane.done.filter(|done| lane.committed != Some(*done))
+    }
+
+    /// This partition as the client wants to be told.
+    pub(super) fn place(&self) -> TopicPartitionList {
+        let mut places = TopicPartitionList::new();
+        places.add_partition(&self.topic, self.number);
+        places
+    }
+}
+
+/// The partitions that are ours; kept up to date by the client's callbacks.
+#[derive(Default)]
+pub(super) struct Assignment {
+    partitions: Mutex<HashMap<(String, i32), Arc<Partition>>>,
+    joined: AtomicBool,
+}
+
+impl Assignment {
+    fn partitions(&self) -> MutexGuard<'_, HashMap<(String, i32), Arc<Partition>>> {
+        self.partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, topic: &str, number: i32) -> Option<Arc<Partition>> {
+        self.partitions().get(&(topic.to_owned(), number)).cloned()
+    }
+
+    /// Whether the group ever gave us an assignment, be it empty.
+    pub(super) fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Acquire)
+    }
+
+    /// Finished work of our partitions that is not committed yet.
+    pub(super) fn due(&self) -> Vec<(Arc<Partition>, i64)> {
+        let partitions = self.partitions();
+        partitions
+            .values()
+            .filter_map(|partition| Some((partition.clone(), partition.due()?)))
+            .collect()
+    }
+
+    fn gain(&self, places: &TopicPartitionList) {
+        let mut partitions = self.partitions();
+        for place in places.elements() {
+            let key = (place.topic().to_owned(), place.partition());
+            let partition = Partition::new(place.topic(), place.partition());
+            if let Some(earlier) = partitions.insert(key, partition) {
+                earlier.lost.cancel();
+            }
+        }
+        self.joined.store(true, Ordering::Release);
+        tracing::info!(
+            gained = places.count(),
+            ours = partitions.len(),
+            "partitions assigned"
+        );
+    }
+
+    fn lose(&self, places: &TopicPartitionList) {
+        let mut partitions = self.partitions();
+        for place in places.elements() {
+            if let Some(partition) =
+                partitions.remove(&(place.topic().to_owned(), place.partition()))
+            {
+                partition.lost.cancel();
+            }
+        }
+        tracing::info!(
+            lost = places.count(),
+            ours = partitions.len(),
+            "partitions revoked"
+        );
+    }
+}
+
+/// The places and offsets of a commit.
+pub(super) fn places(due: &[(Arc<Partition>, i64)]) -> TopicPartitionList {
+    let mut places = TopicPartitionList::new();
+    for (partition, offset) in due {
+        if let Err(error) =
+            places.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset))
+        {
+            tracing::error!(%error, offset, "an offset cannot be committed");
+        }
+    }
+    places
+}
+
+/// Hears of rebalances.
+pub(super) struct GroupContext {
+    pub(super) assignment: Arc<Assignment>,
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        QuietClient.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        QuietClient.error(error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(places) => self.assignment.gain(places),
+            Rebalance::Revoke(places) => self.assignment.lose(places),
+            Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Trace;
+
+    fn message(offset: i64) -> Received {
+        let topic = "t".to_owned();
+        Received {
+            topic,
+            partition: 0,
+            offset,
+            key: None,
+            payload: Vec::new(),
+            trace: Trace::start(),
+        }
+    }
+
+    fn one_place() -> TopicPartitionList {
+        let mut places = TopicPartitionList::new();
+        places.add_partition("t", 0);
+        places
+    }
+
+    #[test]
+    fn work_of_a_lost_partition_is_not_due_any_more() {
+        let assignment = Assignment::default();
+        assignment.gain(&one_place());
+        let partition = assignment.find("t", 0).expect("ours");
+        partition.mark_done(5);
+        assert_eq!(assignment.due().len(), 1);
+        assignment.lose(&one_place());
+        assert!(partition.lost.is_cancelled());
+        assignment.gain(&one_place());
+        assert!(
+            assignment.due().is_empty(),
+            "the new assignment starts afresh"
+        );
+    }
+
+    #[test]
+    fn an_offset_is_due_until_it_is_committed() {
+        let assignment = Assignment::default();
+        assignment.gain(&one_place());
+        let partition = assignment.find("t", 0).expect("ours");
+        partition.mark_done(5);
+        partition.mark_committed(5);
+        assert!(assignment.due().is_empty());
+        partition.mark_done(6);
+        assert_eq!(assignment.due()[0].1, 6);
+    }
+
+    #[test]
+    fn one_worker_at_a_time_and_a_full_lane_is_paused_once() {
+        let partition = Partition::new("t", 0);
+        assert!(partition.push(message(1)), "nobody works yet");
+        assert!(!partition.push(message(2)), "somebody works");
+        assert!(partition.must_pause(2));
+        assert!(!partition.must_pause(2), "paused already");
+        assert_eq!(partition.next().map(|message| message.offset), Some(1));
+        assert!(partition.must_resume(2));
+        assert!(!partition.must_resume(2));
+        assert_eq!(partition.next().map(|message| message.offset), Some(2));
+        assert_eq!(partition.next(), None);
+        assert!(partition.push(message(3)), "the worker ended");
+    }
+}

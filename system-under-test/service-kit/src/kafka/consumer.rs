@@ -1,0 +1,394 @@
+//! The consumer's loop: partitions side by side, messages of one partition one after the other.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use prometheus_client::metrics::gauge::Gauge;
+use rdkafka::Message;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::assignment::{Assignment, GroupContext, Partition};
+use super::commit::{self, Committer};
+use super::message::{Failure, Received};
+use super::producer::{Outgoing, Producer};
+use super::settings::KafkaSettings;
+use crate::fail_point;
+use crate::health::Health;
+use crate::metrics::{Counters, Durations};
+use crate::service::Service;
+use crate::shutdown::Shutdown;
+
+/// What a service does with a message. It may be called again with the same message, also at the same time on another
+/// instance, so it must recognise what it has done already.
+pub trait Work: Send + Sync + 'static {
+    /// Does the work of one message.
+    fn process(&self, message: &Received) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// What is consumed, and with which protections.
+#[derive(Debug, Clone)]
+pub struct Consumption {
+    /// The group, without prefix.
+    pub group: &'static str,
+    /// The topics, without prefix.
+    pub topics: &'static [&'static str],
+    /// Offsets are committed after the work; otherwise before it.
+    pub commit_after_work: bool,
+    /// Messages are polled for while others are in work, so that slow work does not cost the membership; otherwise the
+    /// loop works on one message at a time and does not poll meanwhile.
+    pub poll_while_working: bool,
+    /// Messages that cannot be processed are parked in `<topic>.dead`; otherwise they are tried for ever.
+    pub dead_letters: bool,
+    /// Fail-point between the work and the commit.
+    pub before_commit: Option<&'static str>,
+}
+
+/// A running consumer.
+#[derive(Clone)]
+pub struct Consumer {
+    assignment: Arc<Assignment>,
+}
+
+impl Consumer {
+    /// Whether the group ever gave this consumer an assignment.
+    pub fn has_joined(&self) -> bool {
+        self.assignment.has_joined()
+    }
+
+    /// Adds the check that the consumer joined its group. It stays passed afterwards: a rebalance is no reason to be
+    /// taken out of service.
+    pub fn check_joined(&self, health: &Health) {
+        let assignment = self.assignment.clone();
+        health.check("consumer", move || {
+            let joined = assignment.has_joined();
+            async move {
+                if joined {
+                    Ok(())
+                } else {
+                    Err("has not joined its group yet".to_owned())
+                }
+            }
+        });
+    }
+}
+
+/// Starts consuming. The task belongs to the service: it ends at shutdown after the messages in work are done and
+/// committed, and its failure (only a fatal error of the client) ends the service.
+///
+/// # Errors
+/// The client refuses its configuration or the subscription.
+pub fn consume<W: Work>(
+    service: &Service,
+    settings: &KafkaSettings,
+    consumption: Consumption,
+    producer: Producer,
+    work: W,
+) -> Result<Consumer, KafkaError> {
+    let assignment = Arc::new(Assignment::default());
+    let context = GroupContext {
+        assignment: assignment.clone(),
+    };
+    let config = settings.consumer(&service.common.instance, consumption.group);
+    let client: StreamConsumer<GroupContext> = config.create_with_context(context)?;
+    let topics: Vec<_> = consumption
+        .topics
+        .iter()
+        .map(|topic| settings.prefixed(topic))
+        .collect();
+    client.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let reception = Reception {
+        client: Arc::new(client),
+        assignment: assignment.clone(),
+        settings: settings.clone(),
+        consumption,
+        service: service.name,
+        producer,
+        work,
+        permits: Semaphore::new(settings.concurrent_messages),
+        due: Arc::default(),
+        workers: TaskTracker::new(),
+        shutdown: service.shutdown.clone(),
+        observation: Observation::new(service),
+    };
+    service.spawn("consumer", Arc::new(reception).run());
+    Ok(Consumer { assignment })
+}
+
+#[derive(Clone)]
+struct Observation {
+    outcomes: Counters,
+    durations: Durations,
+    in_work: Gauge,
+}
+
+impl Observation {
+    fn new(service: &Service) -> Self {
+        let metrics = &service.metrics;
+        Self {
+            outcomes: metrics.counters(
+                "kafka_messages",
+                "Attempts at consumed messages, by topic and outcome",
+            ),
+            durations: metrics.durations(
+                "kafka_work_seconds",
+                "Time of one attempt at a message, by topic",
+            ),
+            in_work: metrics.gauge("kafka_in_work", "Messages in work"),
+        }
+    }
+
+    fn count(&self, topic: &str, outcome: &str) {
+        let labels = vec![("topic", topic.to_owned()), ("outcome", outcome.to_owned())];
+        self.outcomes.get_or_create(&labels).inc();
+    }
+}
+
+struct Reception<W> {
+    client: Arc<StreamConsumer<GroupContext>>,
+    assignment: Arc<Assignment>,
+    settings: KafkaSettings,
+    consumption: Consumption,
+    service: &'static str,
+    producer: Producer,
+    work: W,
+    permits: Semaphore,
+    due: Arc<Notify>,
+    workers: TaskTracker,
+    shutdown: Shutdown,
+    observation: Observation,
+}
+
+impl<W: Work> Reception<W> {
+    async fn run(self: Arc<Self>) -> Result<(), KafkaError> {
+        let stop_committing = CancellationToken::new();
+        let committer = Committer {
+            consumer: self.client.clone(),
+            assignment: self.assignment.clone(),
+            due: self.due.clone(),
+        };
+        let committing = tokio::spawn(committer.run(stop_committing.clone()));
+        let outcome = self.receive().await;
+        self.workers.close();
+        self.workers.wait().await;
+        stop_committing.cancel();
+        if let Err(panic) = committing.await {
+            tracing::error!(%panic, "the committer failed");
+        }
+        // Closing leaves the group, which waits for the broker.
+        let closing = tokio::task::spawn_blocking(move || drop(self));
+        if let Err(panic) = closing.await {
+            tracing::error!(%panic, "the consumer did not close");
+        }
+        outcome
+    }
+
+    async fn receive(self: &Arc<Self>) -> Result<(), KafkaError> {
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = self.shutdown.begun() => return Ok(()),
+                received = self.client.recv() => received.map(|message| self.queue(&message)),
+            };
+            match received {
+                Ok(Some(partition)) => self.start_work(partition).await,
+                Ok(None) => {}
+                Err(error) => self.survive(error)?,
+            }
+        }
+    }
+
+    /// Only a fatal error of the client ends the loop; it gets over everything else by itself.
+    fn survive(&self, error: KafkaError) -> Result<(), KafkaError> {
+        if let Some((code, reason)) = self.client.client().fatal_error() {
+            tracing::error!(%code, reason, "the Kafka client cannot go on");
+            return Err(error);
+        }
+        tracing::info!(%error, "the Kafka client reports");
+        Ok(())
+    }
+
+    /// Puts a message into its partition's lane; returns the partition when somebody must start to work on it.
+    fn queue(&self, message: &BorrowedMessage<'_>) -> Option<Arc<Partition>> {
+        let partition = self.assignment.find(message.topic(), message.partition());
+        let Some(partition) = partition else {
+            tracing::warn!(
+                topic = message.topic(),
+                partition = message.partition(),
+                "a message of a partition not ours"
+            );
+            return None;
+        };
+        let idle = partition.push(Received::new(message, &self.settings.prefix));
+        if partition.must_pause(self.settings.partition_queue)
+            && let Err(error) = self.client.pause(&partition.place())
+        {
+            tracing::info!(%error, "a full partition was not paused");
+        }
+        idle.then_some(partition)
+    }
+
+    async fn start_work(self: &Arc<Self>, partition: Arc<Partition>) {
+        let reception = self.clone();
+        let working = async move { reception.work_through(&partition).await };
+        if self.consumption.poll_while_working {
+            self.workers.spawn(working);
+        } else {
+            working.await;
+        }
+    }
+
+    /// Works on the messages of a partition until none is left, the partition is lost, or the service stops.
+    async fn work_through(self: Arc<Self>, partition: &Arc<Partition>) {
+        while let Some(message) = partition.next() {
+            let Ok(_permit) = self.permits.acquire().await else {
+                return;
+            };
+            if partition.lost.is_cancelled() || self.shutdown.has_begun() {
+                return;
+            }
+            let next_offset = message.offset + 1;
+            if !self.consumption.commit_after_work {
+                self.commit_before_work(partition, next_offset).await;
+            }
+            if !self.settle(partition, &message).await {
+                return;
+            }
+            if self.consumption.commit_after_work {
+                partition.mark_done(next_offset);
+                self.due.notify_one();
+            }
+            if partition.must_resume(self.settings.partition_queue)
+                && let Err(error) = self.client.resume(&partition.place())
+            {
+                tracing::info!(%error, "a drained partition was not resumed");
+            }
+        }
+    }
+
+    async fn commit_before_work(&self, partition: &Arc<Partition>, next_offset: i64) {
+        let due = vec![(partition.clone(), next_offset)];
+        if let Err(error) = commit::commit(&self.client, due).await {
+            tracing::info!(%error, "offsets were not committed");
+        }
+    }
+
+    /// Tries a message until it is done or parked; false when the partition was lost or the service stops before.
+    async fn settle(&self, partition: &Partition, message: &Received) -> bool {
+        let span = tracing::info_span!(
+            "message",
+            topic = message.topic,
+            partition = message.partition,
+            offset = message.offset,
+            order_id = message.key.as_deref().unwrap_or_default(),
+            trace_id = message.trace.id(),
+        );
+        self.settle_in_span(partition, message)
+            .instrument(span)
+            .await
+    }
+
+    async fn settle_in_span(&self, partition: &Partition, message: &Received) -> bool {
+        let mut attempt = 1;
+        let mut failures = 0;
+        loop {
+            let outcome = match self.attempt(message).await {
+                Ok(()) => return true,
+                Err(failure) => failure,
+            };
+            if matches!(outcome, Failure::Failed(_)) {
+                failures += 1;
+            }
+            let give_up = matches!(outcome, Failure::Unprocessable(_))
+                || failures >= self.settings.work_attempts;
+            if give_up
+                && self.consumption.dead_letters
+                && self.park(message, outcome.reason()).await
+            {
+                return true;
+            }
+            tracing::warn!(attempt, failure = %outcome, "work on a message did not succeed");
+            let pause = self.pause_after(attempt);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = partition.lost.cancelled() => return false,
+                () = self.shutdown.begun() => return false,
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    async fn attempt(&self, message: &Received) -> Result<(), Failure> {
+        let begun = Instant::now();
+        self.observation.in_work.inc();
+        let work = AssertUnwindSafe(message.trace.scope(self.work.process(message))).catch_unwind();
+        let outcome = work
+            .await
+            .unwrap_or_else(|_| Err(Failure::Failed("the work panicked".to_owned())));
+        self.observation.in_work.dec();
+        let labels = vec![("topic", message.topic.clone())];
+        self.observation
+            .durations
+            .get_or_create(&labels)
+            .observe(begun.elapsed().as_secs_f64());
+        self.observation.count(
+            &message.topic,
+            if outcome.is_ok() { "done" } else { "failed" },
+        );
+        outcome?;
+        match self.consumption.before_commit {
+            Some(name) => fail_point::pass(name)
+                .await
+                .map_err(|injected| Failure::Unavailable(injected.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Parks a message with the reason and the place it came from; false when that did not succeed.
+    async fn park(&self, message: &Received, reason: &str) -> bool {
+        let topic = format!("{}.dead", message.topic);
+        let headers = [
+            ("dead-reason", reason.to_owned()),
+            ("dead-topic", message.topic.clone()),
+            ("dead-partition", message.partition.to_string()),
+            ("dead-offset", message.offset.to_string()),
+            ("dead-service", self.service.to_owned()),
+        ];
+        let record = Outgoing {
+            topic: &topic,
+            key: message.key.as_deref().unwrap_or_default(),
+            payload: &message.payload,
+            trace: Some(message.trace),
+            headers: &headers,
+        };
+        match self.producer.send(record).await {
+            Ok(_) => {
+                tracing::warn!(reason, "a message was parked");
+                self.observation.count(&message.topic, "parked");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, reason, "a message could not be parked");
+                false
+            }
+        }
+    }
+
+    /// Doubles with each attempt up to the largest pause, and varies by half.
+    fn pause_after(&self, attempt: u32) -> Duration {
+        let full = self
+            .settings
+            .work_pause
+            .saturating_mul(1 << (attempt - 1).min(16));
+        full.min(self.settings.work_pause_max)
+            .mul_f64(0.5 + crate::jitter::share() / 2.0)
+    }
+}

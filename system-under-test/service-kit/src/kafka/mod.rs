@@ -1,0 +1,39 @@
+//! Kafka: a producer whose acknowledgements are awaited, and a consumer that commits after the work.
+//!
+//! * [`settings`]: every timeout of the client, as a setting.
+//! * [`producer`]: records in, acknowledgements out.
+//! * [`message`]: a received record, and why work on it can fail.
+//! * [`consumer`]: the loop: partitions side by side, messages of one partition one after the other, polling while it
+//!   works, parking what cannot be processed.
+//! * `assignment`: which partitions are ours and how far each is done.
+//! * `commit`: offsets of finished work, committed together.
+
+mod assignment;
+mod commit;
+pub mod consumer;
+pub mod message;
+pub mod producer;
+pub mod settings;
+
+pub use consumer::{Consumer, Consumption, Work, consume};
+pub use message::{Failure, Received};
+pub use producer::{Acknowledgement, Outgoing, Placed, ProduceError, Producer};
+pub use settings::KafkaSettings;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+
+/// Routes what librdkafka says into our log. A dead broker makes it say a lot, so it speaks at `debug`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct QuietClient;
+
+impl ClientContext for QuietClient {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
