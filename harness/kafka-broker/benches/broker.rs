@@ -1,0 +1,2 @@
+//! Figures of the broker.
+fn main() {}

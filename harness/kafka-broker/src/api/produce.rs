@@ -1,0 +1,99 @@
+//! Produce.
+
+use super::{Call, code};
+use crate::cluster::Models;
+use crate::log::BatchHeader;
+use crate::transactions::Producer;
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+
+/// Where a batch was appended, and where its partition starts.
+struct Appended {
+    base_offset: i64,
+    log_start: i64,
+}
+
+/// Appends each partition's batch; `None` if the producer wants no answer.
+pub(super) fn produce(call: &mut Call<'_>, request: ProduceRequest) -> Option<ProduceResponse> {
+    let wants_answer = request.acks != 0;
+    let transactional_id = request.transactional_id.map(|id| id.to_string());
+    let spared = match request.acks {
+        -1..=1 => call.spare(),
+        _ => Err(ResponseError::InvalidRequiredAcks),
+    };
+    let append = |models: &mut Models, topic: &str, data: PartitionProduceData| {
+        let records = data.records.unwrap_or_default();
+        let appended = spared.and_then(|()| {
+            append(
+                models,
+                topic,
+                data.index,
+                &records,
+                transactional_id.as_deref(),
+            )
+        });
+        let (base_offset, log_start) = match &appended {
+            Ok(appended) => (appended.base_offset, appended.log_start),
+            Err(_) => (-1, -1),
+        };
+        PartitionProduceResponse::default()
+            .with_index(data.index)
+            .with_error_code(code(&appended))
+            .with_base_offset(base_offset)
+            .with_log_start_offset(log_start)
+    };
+    let responses = call.cluster.change(|models| {
+        let topic = |topic: TopicProduceData| {
+            let partitions = topic.partition_data.into_iter();
+            let partitions = partitions
+                .map(|data| append(models, &topic.name, data))
+                .collect();
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone())
+                .with_partition_responses(partitions)
+        };
+        request.topic_data.into_iter().map(topic).collect()
+    });
+    let answer = ProduceResponse::default()
+        .with_responses(responses)
+        .with_throttle_time_ms(call.throttle_ms());
+    wants_answer.then_some(answer)
+}
+
+fn append(
+    models: &mut Models,
+    topic_name: &str,
+    index: i32,
+    records: &Bytes,
+    transactional_id: Option<&str>,
+) -> Result<Appended, ResponseError> {
+    let topic = models
+        .topics
+        .get_mut(topic_name)
+        .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let partition = usize::try_from(index)
+        .ok()
+        .and_then(|index| topic.partitions.get_mut(index))
+        .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    if records.len() > topic.max_message_bytes {
+        return Err(ResponseError::MessageTooLarge);
+    }
+    let header = BatchHeader::parse(records)?;
+    if header.is_transactional() {
+        let producer = Producer {
+            id: header.producer_id,
+            epoch: header.producer_epoch,
+        };
+        let id = transactional_id.ok_or(ResponseError::InvalidTxnState)?;
+        models
+            .transactions
+            .check_append(id, producer, (topic_name, index))?;
+    }
+    Ok(Appended {
+        base_offset: partition.append(records, &header, topic.retention_bytes)?,
+        log_start: partition.start(),
+    })
+}

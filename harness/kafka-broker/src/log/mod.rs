@@ -1,0 +1,13 @@
+//! Topics, their partitions, and what a partition knows about batches and producers.
+
+mod batch;
+mod partition;
+mod producers;
+mod record;
+mod topics;
+
+pub(crate) use batch::{BatchHeader, build_batch};
+pub(crate) use partition::{Partition, Read};
+pub use record::{Record, RecordHeader};
+pub(crate) use record::{RecordsError, decode_records};
+pub(crate) use topics::{Topic, Topics};
