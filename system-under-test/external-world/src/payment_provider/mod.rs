@@ -1,0 +1,143 @@
+//! The payment provider: takes money, gives it back, and keeps a ledger that is the truth.
+//!
+//! * [`domain`]: what may be asked, and what makes a request wrong
+//! * [`script`]: misbehaviour on demand
+//! * [`ledger`]: all SQL
+//! * [`http`]: the public API and the control API
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use service_kit::database::{DatabaseSettings, migrate};
+use service_kit::http::TlsFiles;
+use service_kit::metrics::{Counters, Metrics};
+use service_kit::service::Service;
+use service_kit::settings::Settings;
+use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
+
+use domain::Kind;
+use ledger::Ledger;
+use script::Scripts;
+
+pub mod domain;
+pub mod http;
+pub mod ledger;
+pub mod script;
+
+/// The moment between booking and answering.
+pub const AFTER_BOOKING: &str = "provider.after-booking-before-answer";
+
+/// The database's migrations: file name and text.
+pub const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_ledger.sql",
+    include_str!("../../migrations/0001_ledger.sql"),
+)];
+
+/// Settings of the payment provider.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The ledger's database.
+    pub database: DatabaseSettings,
+    /// Where the public API is served.
+    pub public: TlsFiles,
+    /// Requests in a second that merchants may send; none for no limit.
+    pub rate_limit_per_s: Option<NonZeroU32>,
+}
+
+impl Config {
+    /// Reads `RATE_LIMIT_PER_S` (0: no limit), the database's settings and the listener's.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            database: DatabaseSettings::read(settings),
+            public: TlsFiles::read(settings),
+            rate_limit_per_s: NonZeroU32::new(settings.number(
+                "RATE_LIMIT_PER_S",
+                1_000,
+                0..=1_000_000,
+            )),
+        }
+    }
+}
+
+/// A payment provider; clones share it.
+#[derive(Clone)]
+pub struct Provider {
+    ledger: Ledger,
+    scripts: Arc<Scripts>,
+    limiter: Option<Arc<DefaultDirectRateLimiter>>,
+    metrics: ProviderMetrics,
+    /// Bookings under way; they outlive the connections that asked for them.
+    work: TaskTracker,
+}
+
+#[derive(Clone)]
+struct ProviderMetrics {
+    asked: Counters,
+    booked: Counters,
+}
+
+impl ProviderMetrics {
+    fn asked(&self, kind: Kind) {
+        self.asked
+            .get_or_create(&vec![("kind", kind.as_str().to_owned())])
+            .inc();
+    }
+
+    fn booked(&self, kind: Kind) {
+        self.booked
+            .get_or_create(&vec![("kind", kind.as_str().to_owned())])
+            .inc();
+    }
+}
+
+impl Provider {
+    /// A provider on a migrated database. `work` tracks bookings that must be finished before the process ends.
+    pub fn new(
+        pool: PgPool,
+        rate_limit_per_s: Option<NonZeroU32>,
+        metrics: &Metrics,
+        work: TaskTracker,
+    ) -> Self {
+        service_kit::fail_point::register(&[AFTER_BOOKING]);
+        Self {
+            ledger: Ledger::new(pool),
+            scripts: Arc::default(),
+            limiter: rate_limit_per_s
+                .map(|rate| Arc::new(RateLimiter::direct(Quota::per_second(rate)))),
+            metrics: ProviderMetrics {
+                asked: metrics.counters("provider_requests", "Requests to charge or refund"),
+                booked: metrics.counters("provider_bookings", "Charges and refunds booked"),
+            },
+            work,
+        }
+    }
+
+    /// Takes a request off the provider's own limit: seconds to wait when it is exceeded.
+    fn over_limit(&self) -> Option<u64> {
+        self.limiter.as_deref().and_then(script::retry_after_s)
+    }
+}
+
+/// Starts the provider: database, control API, public API.
+///
+/// # Errors
+/// The database cannot be prepared, a file cannot be read, or an address cannot be bound.
+pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    let pool = config.database.pool(&service.common.instance);
+    service.health.check_database(&pool);
+    let work = service.shutdown.tasks().clone();
+    let provider = Provider::new(
+        pool.clone(),
+        config.rate_limit_per_s,
+        &service.metrics,
+        work,
+    );
+    service.serve_http(http::control::router(provider.clone()))?;
+    migrate(&pool, MIGRATIONS, &service.shutdown).await?;
+    service
+        .serve_tls(&config.public, http::public::router(provider))
+        .await?;
+    Ok(())
+}
