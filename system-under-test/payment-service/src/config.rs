@@ -1,0 +1,118 @@
+//! The service's settings.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use service_kit::database::DatabaseSettings;
+use service_kit::defences::Defences;
+use service_kit::kafka::KafkaSettings;
+use service_kit::settings::Settings;
+
+use crate::defences::Protection;
+use crate::payment::Pursuit;
+use crate::provider::backoff::Backoff;
+use crate::provider::breaker::BreakerPolicy;
+use crate::provider::client::CallLimits;
+use crate::provider::gate::GateLimits;
+
+/// Calls to the provider in a second, unless a setting says otherwise.
+const RATE_PER_S: NonZeroU32 = NonZeroU32::new(200).unwrap();
+
+/// Settings of the payment service.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The payments' database.
+    pub database: DatabaseSettings,
+    /// The queue.
+    pub kafka: KafkaSettings,
+    /// Base URL of the provider.
+    pub provider_url: String,
+    /// Certificates that the provider's must descend from, PEM.
+    pub ca_file: PathBuf,
+    /// How long calls to the provider may take.
+    pub calls: CallLimits,
+    /// Bounds of all calls together.
+    pub gate: GateLimits,
+    /// How a payment is pursued.
+    pub pursuit: Pursuit,
+    /// How long one payment is pursued before the queue is told that it takes longer.
+    pub patience: Duration,
+    /// Which protections are on.
+    pub defences: Defences<Protection>,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(settings: &mut Settings) -> Self {
+        let defences = settings.defences();
+        Self {
+            database: DatabaseSettings::read(settings),
+            kafka: KafkaSettings::read(settings),
+            provider_url: provider_url(settings),
+            ca_file: settings.required_path("CA_FILE", "the path of trusted certificates in PEM"),
+            calls: calls(settings, &defences),
+            gate: gate(settings),
+            pursuit: pursuit(settings),
+            patience: Duration::from_millis(settings.number(
+                "PAYMENT_PATIENCE_MS",
+                30_000,
+                1..=3_600_000,
+            )),
+            defences,
+        }
+    }
+}
+
+fn provider_url(settings: &mut Settings) -> String {
+    let meaning = "an address such as https://127.0.0.1:8443";
+    let text = settings.required_text("PROVIDER_URL", meaning);
+    let is_https = Url::parse(&text).is_ok_and(|url| url.scheme() == "https" && url.has_host());
+    if !text.is_empty() && !is_https {
+        settings.problem("PROVIDER_URL", format!("`{text}` is not {meaning}"));
+    }
+    text
+}
+
+fn calls(settings: &mut Settings, defences: &Defences<Protection>) -> CallLimits {
+    let connect = settings.duration_ms("PROVIDER_CONNECT_MS", 2_000);
+    let total = settings.duration_ms("PROVIDER_TIMEOUT_MS", 5_000);
+    let bounded = defences.on(Protection::RequestTimeout);
+    CallLimits {
+        connect: bounded.then_some(connect),
+        total: bounded.then_some(total),
+        idle_connections: settings.number("PROVIDER_IDLE_CONNECTIONS", 16, 0..=1_000),
+    }
+}
+
+fn gate(settings: &mut Settings) -> GateLimits {
+    GateLimits {
+        rate_per_s: settings.number(
+            "PROVIDER_RATE_PER_S",
+            RATE_PER_S,
+            NonZeroU32::MIN..=NonZeroU32::MAX,
+        ),
+        concurrency: settings.number("PROVIDER_CONCURRENCY", 8, 1..=1_000),
+        breaker: BreakerPolicy {
+            failures: settings.number("BREAKER_FAILURES", 10, 1..=10_000),
+            open_for: Duration::from_millis(settings.number("BREAKER_OPEN_MS", 2_000, 1..=600_000)),
+            probes: settings.number("BREAKER_PROBES", 2, 1..=100),
+        },
+        retry_percent: settings.number("RETRY_BUDGET_PERCENT", 20, 0..=100),
+        retry_min_per_s: settings.number("RETRY_BUDGET_MIN_PER_S", 5, 1..=10_000),
+        retry_window: Duration::from_secs(settings.number("RETRY_BUDGET_WINDOW_S", 10, 1..=60)),
+    }
+}
+
+fn pursuit(settings: &mut Settings) -> Pursuit {
+    Pursuit {
+        attempts_per_round: settings.number("PAYMENT_ATTEMPTS", 4, 1..=100),
+        backoff: Backoff {
+            base: settings.duration_ms("BACKOFF_BASE_MS", 200),
+            cap: settings.duration_ms("BACKOFF_CAP_MS", 5_000),
+            jitter: true,
+        },
+        seed: settings.number("JITTER_SEED", u64::from(std::process::id()), 0..=u64::MAX),
+    }
+}

@@ -1,0 +1,89 @@
+//! Charges and refunds customers at the payment provider, once each, whatever fails in between.
+//!
+//! * [`domain`]: what is decided about a payment, pure
+//! * [`config`]: the settings
+//! * [`defences`]: the protections that can be switched off by name
+//! * [`store`]: all SQL
+//! * [`provider`]: the payment provider and everything that stands between us and it
+//! * [`payment`]: makes one payment
+//! * [`events`]: commands in, results out
+
+use service_kit::database::migrate;
+use service_kit::kafka::{Consumption, Producer, consume};
+use service_kit::service::Service;
+
+use config::Config;
+use defences::Protection;
+use events::commands::{AFTER_WORK, Commands};
+use payment::Payments;
+use provider::client::{ProviderAddress, ProviderClient};
+use provider::gate::Gate;
+use store::Store;
+
+pub mod config;
+pub mod defences;
+pub mod domain;
+pub mod events;
+pub mod payment;
+pub mod provider;
+pub mod store;
+
+/// The database's migrations: file name and text.
+pub const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_payments.sql",
+    include_str!("../migrations/0001_payments.sql"),
+)];
+
+/// Starts the service: health, database, producer, consumer.
+///
+/// # Errors
+/// A file cannot be read, a client refuses its settings, or the database cannot be prepared.
+pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    let off = config.defences.names_off();
+    if !off.is_empty() {
+        tracing::warn!(?off, "defences are off");
+    }
+    service.serve_http(Default::default())?;
+    let pool = config.database.pool(&service.common.instance);
+    service.health.check_database(&pool);
+    let producer = Producer::new(&config.kafka, &service.common.instance, true)?;
+    migrate(&pool, MIGRATIONS, &service.shutdown).await?;
+    let payments = payments(&config, &service)?;
+    let work = Commands::new(
+        Store::new(pool, config.database),
+        payments,
+        producer.clone(),
+        config.patience,
+        service.shutdown.token(),
+        &config.defences,
+    );
+    let consumption = consumption(&config.defences);
+    let consumer = consume(&service, &config.kafka, consumption, producer, work)?;
+    consumer.check_joined(&service.health);
+    Ok(())
+}
+
+fn payments(config: &Config, service: &Service) -> anyhow::Result<Payments> {
+    let address = ProviderAddress::read(&config.provider_url, &config.ca_file)?;
+    let check_body = config.defences.on(Protection::BodyCheck);
+    let client = ProviderClient::new(&address, config.calls, check_body)?;
+    let gate = Gate::new(config.gate, &config.defences);
+    Ok(Payments::new(
+        client,
+        gate,
+        config.pursuit,
+        &config.defences,
+        &service.metrics,
+    ))
+}
+
+fn consumption(defences: &service_kit::defences::Defences<Protection>) -> Consumption {
+    Consumption {
+        group: "payment-service",
+        topics: &[contracts::topic::PAYMENT_COMMANDS],
+        commit_after_work: defences.on(Protection::CommitAfterWork),
+        poll_while_working: defences.on(Protection::PollWhileWorking),
+        dead_letters: defences.on(Protection::DeadLetter),
+        before_commit: Some(AFTER_WORK),
+    }
+}

@@ -1,0 +1,189 @@
+//! All SQL of the service: payments and the inbox.
+
+use serde_json::Value;
+use service_kit::database::DatabaseSettings;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::{Kind, Settled, State};
+
+/// A payment that is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// The order.
+    pub order_id: Uuid,
+    /// Charge or refund.
+    pub kind: Kind,
+    /// Minor units of the currency.
+    pub amount_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The idempotency key at the provider.
+    pub provider_key: String,
+}
+
+/// A command that was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// Id of the command's message.
+    pub message_id: Uuid,
+    /// Topic it came from, without prefix.
+    pub topic: &'a str,
+    /// The order.
+    pub order_id: Uuid,
+    /// The message that answers it.
+    pub outcome: &'a Value,
+}
+
+/// The payments and the inbox in PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    limits: DatabaseSettings,
+}
+
+impl Store {
+    /// A store on a migrated database, with the limits of its settings.
+    pub fn new(pool: PgPool, limits: DatabaseSettings) -> Self {
+        Self { pool, limits }
+    }
+
+    /// The answer that was given to a command, if it was answered before.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn answer_to(&self, message_id: Uuid) -> Result<Option<Value>, sqlx::Error> {
+        let asked = sqlx::query_scalar("select outcome from inbox where message_id = $1")
+            .bind(message_id)
+            .fetch_optional(&self.pool);
+        self.limits.bounded(asked).await
+    }
+
+    /// Notes that a payment is being worked on, before the provider is asked. True when an attempt of an earlier life may
+    /// have been booked.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn begin(&self, payment: &Payment) -> Result<bool, sqlx::Error> {
+        let noted = sqlx::query_scalar::<_, String>(
+            "insert into payments (order_id, kind, state, amount_minor, currency, provider_key)
+             values ($1, $2, 'pending', $3, $4, $5)
+             on conflict (order_id, kind) do update set
+                 state = case when payments.state = 'unknown' then 'unknown' else 'pending' end,
+                 updated_at = now()
+             returning state",
+        )
+        .bind(payment.order_id)
+        .bind(payment.kind.as_str())
+        .bind(payment.amount_minor)
+        .bind(&payment.currency)
+        .bind(&payment.provider_key)
+        .fetch_one(&self.pool);
+        let state = self.limits.bounded(noted).await?;
+        Ok(state == State::Unknown.as_str())
+    }
+
+    /// Notes that so many more attempts were made without a definite end, and whether one of them may have been booked.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn note_attempts(
+        &self,
+        payment: &Payment,
+        attempts: i32,
+        in_doubt: bool,
+    ) -> Result<(), sqlx::Error> {
+        let state = if in_doubt {
+            State::Unknown
+        } else {
+            State::Pending
+        };
+        let noted = sqlx::query(
+            "update payments set state = $3, attempts = attempts + $4, updated_at = now()
+             where order_id = $1 and kind = $2",
+        )
+        .bind(payment.order_id)
+        .bind(payment.kind.as_str())
+        .bind(state.as_str())
+        .bind(attempts)
+        .execute(&self.pool);
+        self.limits.bounded(noted).await.map(drop)
+    }
+
+    /// Records how a payment ended and the answer to its command: both or neither.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn settle(
+        &self,
+        kind: Kind,
+        settled: &Settled,
+        attempts: i32,
+        answered: Answered<'_>,
+    ) -> Result<(), sqlx::Error> {
+        self.limits
+            .bounded(self.settle_together(kind, settled, attempts, answered))
+            .await
+    }
+
+    async fn settle_together(
+        &self,
+        kind: Kind,
+        settled: &Settled,
+        attempts: i32,
+        answered: Answered<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let provider_id = match settled {
+            Settled::Succeeded { provider_id } => Some(provider_id.as_str()),
+            Settled::Declined { .. } => None,
+        };
+        let mut tx = self.pool.begin().await?;
+        sqlx::query(
+            "update payments set state = $3, provider_id = $4, attempts = attempts + $5, updated_at = now()
+             where order_id = $1 and kind = $2",
+        )
+        .bind(answered.order_id)
+        .bind(kind.as_str())
+        .bind(settled.state().as_str())
+        .bind(provider_id)
+        .bind(attempts)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "insert into inbox (message_id, topic, order_id, outcome) values ($1, $2, $3, $4)
+             on conflict (message_id) do nothing",
+        )
+        .bind(answered.message_id)
+        .bind(answered.topic)
+        .bind(answered.order_id)
+        .bind(answered.outcome)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
+    }
+
+    /// The provider's name for the charge of an order, if it was charged.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn charge_of(&self, order_id: Uuid) -> Result<Option<String>, sqlx::Error> {
+        let asked = sqlx::query_scalar::<_, Option<String>>(
+            "select provider_id from payments
+             where order_id = $1 and kind = 'charge' and state = 'succeeded'",
+        )
+        .bind(order_id)
+        .fetch_optional(&self.pool);
+        Ok(self.limits.bounded(asked).await?.flatten())
+    }
+}
+
+/// Whether an error lies in what was to be stored, so that trying again cannot help.
+pub fn is_permanent(error: &sqlx::Error) -> bool {
+    match error {
+        // Class 22: data exceptions; class 23: integrity constraints.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+        _ => false,
+    }
+}
