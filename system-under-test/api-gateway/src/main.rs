@@ -1,2 +1,11 @@
-//! Skeleton.
-fn main() {}
+//! Starts the gateway.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    service_kit::service::run(
+        "api-gateway",
+        api_gateway::config::Config::read,
+        api_gateway::start,
+    )
+}

@@ -1,0 +1,90 @@
+//! The gateway's settings.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::Quota;
+use service_kit::defences::Defences;
+use service_kit::http::TlsFiles;
+use service_kit::settings::Settings;
+
+use crate::defences::Protection;
+use crate::http::EdgeLimits;
+use crate::limit::ClientLimit;
+use crate::upstream::UpstreamLimits;
+use crate::upstream::rotation::EjectionPolicy;
+
+/// Requests in a second that a client may send on average, unless a setting says otherwise.
+const RATE_PER_S: NonZeroU32 = NonZeroU32::new(50).unwrap();
+/// Requests that a client may send at once, unless a setting says otherwise.
+const BURST: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
+/// Settings of the gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the public API is served.
+    pub public: TlsFiles,
+    /// Instances of the order service.
+    pub order_services: Vec<SocketAddr>,
+    /// Bounds of what customers may do.
+    pub edge: EdgeLimits,
+    /// Bounds of what is done to the order service.
+    pub upstream: UpstreamLimits,
+    /// Which protections are on.
+    pub defences: Defences<Protection>,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            public: TlsFiles::read(settings),
+            order_services: settings.required_addresses("ORDER_SERVICE_ADDRESSES"),
+            edge: edge(settings),
+            upstream: upstream(settings),
+            defences: settings.defences(),
+        }
+    }
+}
+
+fn edge(settings: &mut Settings) -> EdgeLimits {
+    let rate = settings.number(
+        "CLIENT_RATE_PER_S",
+        RATE_PER_S,
+        NonZeroU32::MIN..=NonZeroU32::MAX,
+    );
+    let burst = settings.number("CLIENT_BURST", BURST, NonZeroU32::MIN..=NonZeroU32::MAX);
+    EdgeLimits {
+        body_bytes: settings.number("BODY_LIMIT_BYTES", 65_536, 1..=16_777_216),
+        deadline: settings.duration_ms("REQUEST_DEADLINE_MS", 10_000),
+        in_flight: settings.number("REQUESTS_IN_FLIGHT", 1_024, 1..=100_000),
+        client: ClientLimit {
+            quota: Quota::per_second(rate).allow_burst(burst),
+            clients: settings.number("CLIENTS_REMEMBERED", 10_000, 1..=1_000_000),
+        },
+    }
+}
+
+fn upstream(settings: &mut Settings) -> UpstreamLimits {
+    UpstreamLimits {
+        connect: settings.duration_ms("UPSTREAM_CONNECT_MS", 1_000),
+        attempt: settings.duration_ms("UPSTREAM_ATTEMPT_MS", 3_000),
+        attempts: settings.number("UPSTREAM_ATTEMPTS", 2, 1..=10),
+        idle_connections: settings.number("UPSTREAM_IDLE_CONNECTIONS", 64, 0..=10_000),
+        answer_bytes: settings.number("UPSTREAM_ANSWER_LIMIT_BYTES", 4_194_304, 1_024..=67_108_864),
+        retry_percent: settings.number("RETRY_BUDGET_PERCENT", 10, 0..=100),
+        retry_min_per_s: settings.number("RETRY_BUDGET_MIN_PER_S", 1, 0..=10_000),
+        retry_window: Duration::from_secs(settings.number("RETRY_BUDGET_WINDOW_S", 10, 1..=60)),
+        ejection: EjectionPolicy {
+            failures: settings.number("EJECTION_FAILURES", 3, 1..=1_000),
+            base: settings.duration_ms("EJECTION_BASE_MS", 2_000),
+            cap: settings.duration_ms("EJECTION_CAP_MS", 60_000),
+        },
+        probe_interval: Duration::from_millis(settings.number(
+            "EJECTION_PROBE_INTERVAL_MS",
+            250,
+            1..=60_000,
+        )),
+    }
+}

@@ -1,0 +1,251 @@
+//! The public API: what customers may reach, within which limits, and how it is passed on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use service_kit::defences::Defences;
+use service_kit::http::{ApiError, Deadline};
+use service_kit::trace::{TRACEPARENT, Trace};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::defences::Protection;
+use crate::limit::{ClientLimit, ClientLimits};
+use crate::upstream::{Outgoing, SendError, Upstreams};
+use body::BodyError;
+
+mod body;
+
+/// Who asks; the key of the rate limit.
+const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
+/// Makes repeating a request harmless.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Names one request in all logs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest name of a client or a request that is accepted, in bytes.
+const NAME_LIMIT: usize = 128;
+
+/// Bounds of what customers may do.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeLimits {
+    /// Largest body, in bytes.
+    pub body_bytes: usize,
+    /// Longest time for a request in all; a client may ask for less.
+    pub deadline: Duration,
+    /// Requests under way at the same time.
+    pub in_flight: usize,
+    /// What each client may do.
+    pub client: ClientLimit,
+}
+
+/// The edge of the pipeline: its limits and the way to the order service.
+pub struct Edge {
+    upstreams: Arc<Upstreams>,
+    /// `None` when the defence is off.
+    clients: Option<ClientLimits>,
+    /// `None` when the defence is off.
+    body_limit: Option<usize>,
+    deadline: Duration,
+    /// Whether the deadline holds for the order service.
+    upstream_timeout: bool,
+    slots: Semaphore,
+}
+
+impl Edge {
+    /// An edge with the limits whose defences are on.
+    pub fn new(
+        upstreams: Arc<Upstreams>,
+        limits: EdgeLimits,
+        defences: &Defences<Protection>,
+    ) -> Self {
+        Self {
+            upstreams,
+            clients: defences
+                .on(Protection::PerClientLimit)
+                .then(|| ClientLimits::new(limits.client)),
+            body_limit: defences
+                .on(Protection::BodyLimit)
+                .then_some(limits.body_bytes),
+            deadline: limits.deadline,
+            upstream_timeout: defences.on(Protection::UpstreamTimeout),
+            slots: Semaphore::new(limits.in_flight),
+        }
+    }
+}
+
+/// Router of the public API.
+pub fn router(edge: Arc<Edge>) -> Router {
+    Router::new()
+        .route("/orders", post(relay))
+        .route("/orders/{order_id}", get(relay))
+        .route("/products", get(relay))
+        .with_state(edge)
+}
+
+/// Checks a request and passes it on.
+async fn relay(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    let request_id = request_id_of(request.headers());
+    let mut response = match edge.relay(request, &request_id).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let must_close = matches!(
+                refusal.status(),
+                StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+            );
+            let mut response = refusal.into_response();
+            if must_close {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    };
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+impl Edge {
+    async fn relay(
+        &self,
+        request: Request,
+        request_id: &HeaderValue,
+    ) -> Result<Response, ApiError> {
+        let _slot = self.slots.try_acquire().map_err(|_| {
+            ApiError::overloaded("too many requests are under way")
+                .retry_after(Duration::from_secs(1))
+        })?;
+        let client = client_of(&request)?;
+        if let Some(clients) = &self.clients {
+            clients.take(&client, Instant::now()).map_err(|wait| {
+                let message = "this client sends too many requests";
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+                    .retry_after(wait)
+            })?;
+        }
+        let deadline = Deadline::from_headers(request.headers()).at_most(self.deadline);
+        deadline.refuse_if_over()?;
+        let (parts, body) = request.into_parts();
+        let body = self.body(body, deadline).await?;
+        let outgoing = Outgoing {
+            has_key: parts
+                .headers
+                .get(IDEMPOTENCY_KEY)
+                .is_some_and(|key| !key.is_empty()),
+            path: parts
+                .uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
+            headers: passed_on(&parts.headers, request_id),
+            method: parts.method,
+            body,
+        };
+        let deadline = if self.upstream_timeout {
+            deadline
+        } else {
+            Deadline::none()
+        };
+        let answer = self
+            .upstreams
+            .send(&outgoing, deadline)
+            .await
+            .map_err(refusal)?;
+        Ok((answer.status, answer.headers, answer.body).into_response())
+    }
+
+    async fn body(&self, body: axum::body::Body, deadline: Deadline) -> Result<Bytes, ApiError> {
+        let read = deadline
+            .bound(body::read(body, self.body_limit))
+            .await
+            .map_err(|_| {
+                let message = "the body did not arrive in time";
+                ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+            })?;
+        read.map_err(|error| match error {
+            BodyError::TooLarge => {
+                let message = format!(
+                    "a body may have {} bytes",
+                    self.body_limit.unwrap_or(usize::MAX)
+                );
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+            }
+            BodyError::Broken => ApiError::invalid("the body broke off"),
+        })
+    }
+}
+
+fn refusal(error: SendError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        SendError::NothingSent(_) => {
+            let refusal = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_upstream", message);
+            refusal.retry_after(Duration::from_secs(1))
+        }
+        SendError::Failed(_) => ApiError::new(StatusCode::BAD_GATEWAY, "upstream_failed", message),
+        SendError::TimedOut => {
+            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message)
+        }
+    }
+}
+
+/// Name under which a client's requests are counted: what it says, else the address that it comes from.
+fn client_of(request: &Request) -> Result<String, ApiError> {
+    if let Some(id) = request.headers().get(CLIENT_ID) {
+        let bytes = id.as_bytes();
+        let fits = !bytes.is_empty()
+            && bytes.len() <= NAME_LIMIT
+            && bytes.iter().all(u8::is_ascii_graphic);
+        return match id.to_str() {
+            Ok(text) if fits => Ok(format!("id {text}")),
+            _ => Err(ApiError::invalid(format!(
+                "X-Client-Id must have 1 to {NAME_LIMIT} visible characters"
+            ))),
+        };
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    Ok(peer.map_or_else(
+        || "unknown".to_owned(),
+        |ConnectInfo(address)| format!("ip {}", address.ip()),
+    ))
+}
+
+/// The client's own name for the request if it is usable, else a new one.
+fn request_id_of(headers: &HeaderMap) -> HeaderValue {
+    let usable = |id: &&HeaderValue| {
+        !id.is_empty() && id.len() <= NAME_LIMIT && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if let Some(id) = headers.get(REQUEST_ID).filter(usable) {
+        return id.clone();
+    }
+    // A UUID's text is always a valid header.
+    HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("unnamed"))
+}
+
+/// Only headers that the order service knows are passed on, each once.
+fn passed_on(headers: &HeaderMap, request_id: &HeaderValue) -> HeaderMap {
+    let mut passed = HeaderMap::new();
+    for name in [
+        header::CONTENT_TYPE,
+        header::ACCEPT,
+        IDEMPOTENCY_KEY,
+        CLIENT_ID,
+    ] {
+        if let Some(value) = headers.get(&name) {
+            passed.insert(name, value.clone());
+        }
+    }
+    passed.insert(REQUEST_ID, request_id.clone());
+    let trace = Trace::current().unwrap_or_else(Trace::start).child();
+    if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
+        passed.insert(HeaderName::from_static(TRACEPARENT), value);
+    }
+    passed
+}
