@@ -4,7 +4,11 @@
 
 pub mod diagnostic;
 pub mod document;
+pub mod testbed;
 pub mod topology;
 
+pub mod mechanism;
+
+pub mod fault;
+
 pub mod profile;
-pub mod testbed;
