@@ -33,6 +33,7 @@ pub(crate) fn of_subject(joined: &Joined<'_>, subject: Subject) -> Vec<String> {
         Subject::Intent(intent) => {
             attempts(joined, &[intent], &mut lines);
             for order in joined.orders_of(intent).take(ORDERS_TOLD) {
+                lines.push(format!("order {}", joined.order_id(order)));
                 life(joined, order, &mut lines);
             }
         }

@@ -8,7 +8,7 @@ use crate::join::Joined;
 use crate::lifecycle;
 use crate::names::{Key, Orders, Words};
 use crate::row::AuditRow;
-use crate::verdict::{Headline, Offences, Subject, Verdict};
+use crate::verdict::{Headline, Offences, Subject, Verdict, counted};
 
 const HEADLINE: Headline = Headline {
     of: "orders",
@@ -165,7 +165,10 @@ impl Flaw<'_> {
                 row.version
             ),
             Self::NoOrder { rows } => {
-                format!("order {id} has {rows} audit rows but is not in the order table")
+                format!(
+                    "order {id} has {} but is not in the order table",
+                    counted(*rows as u64, "audit row")
+                )
             }
             Self::OtherEnd {
                 last,

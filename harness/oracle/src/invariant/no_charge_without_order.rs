@@ -56,7 +56,13 @@ fn check_charge(joined: &Joined<'_>, charge: &ChargeRow, offences: &mut Offences
     let (id, taken, back) = (
         joined.order_id(charge.order),
         || joined.money(charge.amount_minor),
-        || joined.money(refunded),
+        || {
+            if refunded == 0 {
+                "nothing".to_owned()
+            } else {
+                joined.money(refunded)
+            }
+        },
     );
     if refunded > charge.amount_minor {
         offences.add(subject, weight, || {

@@ -92,7 +92,7 @@ impl Taken {
     fn problem(&self, joined: &Joined<'_>, row: Option<&OrderRow>) -> Option<(bool, i64)> {
         let expected = match row {
             Some(row) if joined.is_fulfilled(row) => self.ordered,
-            Some(row) if !row.is_final => self.at_end.clamp(0, self.ordered),
+            Some(row) if !row.is_final => self.at_end.min(self.ordered).max(0),
             _ => 0,
         };
         if row.is_some() && (self.at_most > self.ordered || self.at_end < 0) {
