@@ -2,8 +2,10 @@
 //!
 //! The modules in reading order; each uses only those above it.
 
+pub mod catalogue;
 pub mod diagnostic;
 pub mod document;
+pub mod feature;
 pub mod testbed;
 pub mod topology;
 

@@ -71,15 +71,20 @@ impl Diagnostics {
     ///
     /// # Errors
     /// Something was found wrong.
-    pub fn unless_empty<T>(value: T, mut found: Vec<Diagnostic>) -> Result<T, Self> {
-        if found.is_empty() {
-            return Ok(value);
+    pub fn unless_empty<T>(value: T, found: Vec<Diagnostic>) -> Result<T, Self> {
+        match found.is_empty() {
+            true => Ok(value),
+            false => Err(Self::sorted(found)),
         }
+    }
+
+    /// Complaints in the order of their places, each once.
+    pub fn sorted(mut found: Vec<Diagnostic>) -> Self {
         found.sort_by(|a, b| {
             (&a.path, a.line, a.column, &a.message).cmp(&(&b.path, b.line, b.column, &b.message))
         });
         found.dedup();
-        Err(Self(found))
+        Self(found)
     }
 }
 

@@ -14,7 +14,9 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .filter_map(|candidate| {
             let lowered = candidate.to_lowercase();
-            let distance = if wanted.len() >= 3
+            let distance = if lowered == wanted {
+                0
+            } else if wanted.len() >= 3
                 && (lowered.ends_with(&wanted) || lowered.starts_with(&wanted))
             {
                 1
