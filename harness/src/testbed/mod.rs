@@ -1,5 +1,7 @@
 //! Where the system runs. A testbed is leased; each drill gets a pipeline of its own from it.
 
+pub mod local;
+
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;

@@ -1,0 +1,169 @@
+//! The default testbed: child processes, a private PostgreSQL and an embedded broker, all on loopback.
+//!
+//! What is expensive is started once and shared ([`Infrastructure`]); every drill gets databases, a broker, proxies,
+//! ports and processes of its own, so that drills run in parallel and leave nothing behind. In reading order:
+//!
+//! * [`lease`]: what a run holds on this machine, and the sweep of what dead runs left.
+//! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness.
+//! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
+//! * [`postgres`]: the server, and databases copied ahead of need.
+//! * `links`, `expand`, `proxies`, `instance`, `pipeline`: from the topology to the running system of one drill.
+
+pub mod build;
+pub mod cache;
+pub mod certificates;
+mod expand;
+mod infrastructure;
+mod instance;
+pub mod lease;
+mod links;
+mod log_tail;
+mod pipeline;
+pub mod ports;
+pub mod postgres;
+pub mod processes;
+mod proxies;
+mod shared_memory;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use build::Progress;
+use futures::{FutureExt, future::BoxFuture};
+use infrastructure::Infrastructure;
+use lease::CleanReport;
+use pipeline::LocalPipeline;
+use postgres::PostgresSource;
+
+use crate::{
+    testbed::{Capabilities, Pipeline, PipelineRequest, Testbed, TestbedError},
+    topology::Topology,
+};
+
+/// How a local testbed is started.
+#[derive(Clone)]
+pub struct LocalOptions {
+    /// The system.
+    pub topology: Arc<Topology>,
+    /// Where runs keep their private folders.
+    pub runs_folder: PathBuf,
+    /// Another cache folder than the user's.
+    pub cache: Option<PathBuf>,
+    /// Where PostgreSQL's programs are taken from.
+    pub postgres: PostgresSource,
+    /// How many databases of each component stand ready for the next drills.
+    pub spare_databases: usize,
+    /// How long an instance may take until it is ready.
+    pub ready_within: Duration,
+    /// Who is told what takes long: building, fetching.
+    pub progress: Progress,
+}
+
+impl LocalOptions {
+    /// The usual options; the source of PostgreSQL is read from the environment.
+    ///
+    /// # Errors
+    /// The environment asks for an unknown source.
+    pub fn new(topology: Arc<Topology>) -> Result<Self, TestbedError> {
+        Ok(Self {
+            topology,
+            runs_folder: lease::runs_folder(),
+            cache: None,
+            postgres: PostgresSource::from_environment()?,
+            spare_databases: 2,
+            ready_within: Duration::from_secs(30),
+            progress: Arc::new(|line| tracing::info!("{line}")),
+        })
+    }
+}
+
+impl std::fmt::Debug for LocalOptions {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("LocalOptions")
+            .field("topology", &self.topology.path)
+            .field("runs_folder", &self.runs_folder)
+            .field("cache", &self.cache)
+            .field("postgres", &self.postgres)
+            .field("spare_databases", &self.spare_databases)
+            .field("ready_within", &self.ready_within)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A local testbed. It belongs to the tokio runtime that it was started on. Dropping it ends everything it started.
+#[derive(Debug)]
+pub struct LocalTestbed {
+    infrastructure: Arc<Infrastructure>,
+    ready_within: Duration,
+}
+
+impl LocalTestbed {
+    /// Sweeps what dead runs left, builds what must be built, starts what all drills share, and begins to make
+    /// databases for the first of them.
+    ///
+    /// # Errors
+    /// Something is missing on this machine, does not build or does not start; nothing is left of it then.
+    pub async fn start(options: LocalOptions) -> Result<Self, TestbedError> {
+        let infrastructure = Infrastructure::start(&options).await?;
+        Ok(Self {
+            infrastructure: Arc::new(infrastructure),
+            ready_within: options.ready_within,
+        })
+    }
+
+    /// The run's private folder.
+    #[must_use]
+    pub fn run_folder(&self) -> &Path {
+        self.infrastructure.run.path()
+    }
+}
+
+impl Testbed for LocalTestbed {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            can_pause: true,
+            can_drop_packets: false,
+            has_browser: false,
+        }
+    }
+
+    fn start<'a>(
+        &'a self,
+        request: PipelineRequest,
+    ) -> BoxFuture<'a, Result<Arc<dyn Pipeline>, TestbedError>> {
+        let infrastructure = Arc::clone(&self.infrastructure);
+        async move {
+            let pipeline = LocalPipeline::start(infrastructure, request, self.ready_within).await?;
+            Ok(Arc::new(pipeline) as Arc<dyn Pipeline>)
+        }
+        .boxed()
+    }
+
+    fn shut_down(&self) -> BoxFuture<'_, Result<(), TestbedError>> {
+        Arc::clone(&self.infrastructure).shut_down().boxed()
+    }
+}
+
+/// Removes what dead runs of this user left: folders, processes, shared memory. A live run is never touched. With
+/// `all`, also the caches (pre-made clusters, fetched programs), unless a run lives that may need them.
+#[must_use]
+pub fn clean(all: bool) -> CleanReport {
+    let mut report = lease::sweep(&lease::runs_folder());
+    if all {
+        match cache::folder() {
+            Ok(folder) if report.spared.is_empty() => cache::remove(&folder, &mut report),
+            Ok(folder) => report
+                .failures
+                .push(format!("{} is in use by a live run", folder.display())),
+            Err(error) => report.failures.push(error.to_string()),
+        }
+    }
+    report
+}

@@ -1,0 +1,511 @@
+//! The running system of one drill.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all, try_join_all},
+};
+
+use super::{
+    expand::Meaning,
+    infrastructure::Infrastructure,
+    instance::{self, Instance, InstancePlan, Probe},
+    links::{self, Cast},
+    ports::Port,
+    postgres::ComponentDatabase,
+    processes::{DeathSignal, Launch},
+    proxies::{self, DrillBroker, Proxies},
+};
+use crate::{
+    testbed::{
+        Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, PipelineRequest, Signal, TestbedError,
+    },
+    topology::{CUSTOMERS, Component, Program, Protocol, Provided},
+};
+
+/// The system of one drill, on the run's infrastructure.
+#[derive(Debug)]
+pub(super) struct LocalPipeline {
+    infrastructure: Arc<Infrastructure>,
+    cast: Cast,
+    instances: BTreeMap<String, Instance>,
+    proxies: Proxies,
+    broker: Option<DrillBroker>,
+    topic_prefix: String,
+    databases: Mutex<Vec<ComponentDatabase>>,
+    entry_url: String,
+}
+
+impl LocalPipeline {
+    /// Starts every instance and waits until all are ready. Nothing is left of it when that fails or is cancelled.
+    pub(super) async fn start(
+        infrastructure: Arc<Infrastructure>,
+        request: PipelineRequest,
+        ready_within: Duration,
+    ) -> Result<Self, TestbedError> {
+        let cancelled = request.cancel.clone();
+        let prepared = tokio::select! {
+            prepared = Self::prepare(infrastructure, &request) => prepared?,
+            () = cancelled.cancelled() => return Err(TestbedError::Interrupted),
+        };
+        let outcome = tokio::select! {
+            outcome = prepared.start_instances(ready_within) => outcome,
+            () = cancelled.cancelled() => Err(TestbedError::Interrupted),
+        };
+        match outcome {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                if let Err(also) = prepared.end(End::AtOnce).await {
+                    tracing::error!(drill = request.drill, error = %also, "a pipeline that failed to start");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything but the processes: databases, broker, proxies, settings.
+    async fn prepare(
+        infrastructure: Arc<Infrastructure>,
+        request: &PipelineRequest,
+    ) -> Result<Self, TestbedError> {
+        let topology = &infrastructure.topology;
+        let ports = &infrastructure.ports;
+        let cast = links::cast(topology, request)?;
+        let topic_prefix = format!("{}.", request.drill);
+        let provided_broker = topology
+            .components
+            .values()
+            .find(|component| component.program == Program::Provided(Provided::Kafka));
+        let mut broker = match provided_broker {
+            Some(component) => Some(DrillBroker::start(component, &topic_prefix, ports).await?),
+            None => None,
+        };
+        let mut own_ports = reserve_own_ports(&infrastructure, &cast)?;
+        let servers = server_addresses(&infrastructure, &own_ports);
+        let wires =
+            proxies::wire(links::plan(topology, &cast), &servers, &mut broker, ports).await?;
+        let addresses: Vec<_> = wires
+            .iter()
+            .map(|wire| (wire.plan.clone(), wire.port.address()))
+            .collect();
+        let entry_url = entry_url(&addresses)?;
+        let proxies = Proxies::start(wires, request.seed).await?;
+        let databases = match &infrastructure.database_server {
+            Some(server) => Leased::new(
+                &infrastructure,
+                server.databases.lease(&request.drill).await?,
+            ),
+            None => Leased::new(&infrastructure, Vec::new()),
+        };
+        let mut instances = BTreeMap::new();
+        for component in topology.started() {
+            for name in cast.get(&component.name).into_iter().flatten() {
+                let ports = own_ports.remove(name).unwrap_or_default();
+                let own: BTreeMap<String, SocketAddr> = ports
+                    .iter()
+                    .map(|(name, port)| (name.clone(), port.address()))
+                    .collect();
+                let meaning = Meaning {
+                    topology,
+                    component,
+                    instance: name,
+                    request,
+                    topic_prefix: &topic_prefix,
+                    ports: &own,
+                    links: &addresses,
+                    database: databases.of(&component.name),
+                    certificates: &infrastructure.certificates,
+                    run: &infrastructure.run,
+                };
+                let launch = launch(&infrastructure, &meaning)?;
+                let plan = InstancePlan {
+                    name: name.clone(),
+                    ports,
+                    launch,
+                    probe: probe(component, &own),
+                    grace: Duration::from_secs(component.stop_grace_s),
+                };
+                instances.insert(name.clone(), Instance::new(plan));
+            }
+        }
+        let databases = Mutex::new(databases.keep());
+        Ok(Self {
+            databases,
+            infrastructure,
+            cast,
+            instances,
+            proxies,
+            broker,
+            topic_prefix,
+            entry_url,
+        })
+    }
+
+    async fn start_instances(&self, ready_within: Duration) -> Result<(), TestbedError> {
+        let processes = &self.infrastructure.processes;
+        let client = &self.infrastructure.client;
+        let starting = self.instances.values().map(|instance| async move {
+            instance.start(processes).await?;
+            instance.ready(client, ready_within).await
+        });
+        try_join_all(starting).await.map(drop)
+    }
+
+    async fn end(&self, how: End) -> Result<(), TestbedError> {
+        let ending = self.instances.values().map(|instance| match how {
+            End::Gracefully => instance.stop().left_future(),
+            End::AtOnce => instance.kill().right_future(),
+        });
+        let failures: Vec<String> = join_all(ending)
+            .await
+            .into_iter()
+            .filter_map(|ended| Some(ended.err()?.to_string()))
+            .collect();
+        self.proxies.stop().await;
+        if let Some(broker) = &self.broker {
+            broker.broker.shutdown().await;
+        }
+        self.give_databases_back();
+        if failures.is_empty() {
+            return Ok(());
+        }
+        Err(TestbedError::Failed {
+            doing: "stopping the pipeline".to_owned(),
+            reason: failures.join("; "),
+        })
+    }
+
+    fn give_databases_back(&self) {
+        let databases = std::mem::take(
+            &mut *self
+                .databases
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        if let Some(server) = &self.infrastructure.database_server {
+            server.databases.give_back(databases);
+        }
+    }
+
+    fn started(&self, instance: &str) -> Result<&Instance, TestbedError> {
+        self.instances.get(instance).ok_or_else(|| {
+            let reason = if self.cast.contains_key(instance) {
+                format!("all drills of this run share {instance}, or it has no process; hurt its links instead")
+            } else {
+                let known: Vec<&str> = self.instances.keys().map(String::as_str).collect();
+                format!("there are {}", known.join(", "))
+            };
+            TestbedError::Failed { doing: format!("looking for the process of {instance}"), reason }
+        })
+    }
+}
+
+/// A drill that was given up leaves nothing running. The proxies and the broker end by being dropped.
+impl Drop for LocalPipeline {
+    fn drop(&mut self) {
+        for instance in self.instances.values() {
+            instance.give_up();
+        }
+        self.give_databases_back();
+    }
+}
+
+/// How the instances of a pipeline are ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Gracefully,
+    AtOnce,
+}
+
+impl Pipeline for LocalPipeline {
+    fn instances(&self, component: &str) -> Vec<String> {
+        self.cast.get(component).cloned().unwrap_or_default()
+    }
+
+    fn links(&self, selector: &LinkSelector) -> Result<Vec<LinkProxy>, TestbedError> {
+        let chosen = links::select(self.proxies.plans(), selector)?;
+        Ok(chosen
+            .into_iter()
+            .map(|plan| LinkProxy {
+                name: plan.name.clone(),
+                client: plan.client.clone(),
+                server: plan.server.clone(),
+                api_url: self.proxies.api_url(),
+                protocol: plan.protocol,
+            })
+            .collect())
+    }
+
+    fn address(&self, instance: &str, port: &str) -> Option<SocketAddr> {
+        if let Some(instance) = self.instances.get(instance) {
+            return instance.address(port);
+        }
+        let component = self.infrastructure.topology.components.get(instance)?;
+        match component.program {
+            Program::Provided(Provided::Postgres) => Some(
+                self.infrastructure
+                    .database_server
+                    .as_ref()?
+                    .cluster
+                    .address(),
+            ),
+            Program::Provided(Provided::Kafka) => Some(self.broker.as_ref()?.address),
+            Program::Cargo { .. } | Program::Command(_) => None,
+        }
+    }
+
+    fn entry_url(&self) -> String {
+        self.entry_url.clone()
+    }
+
+    fn certificate_authority_pem(&self) -> &str {
+        self.infrastructure.certificates.authority_pem()
+    }
+
+    fn database_url(&self, component: &str) -> Option<String> {
+        let address = self
+            .infrastructure
+            .database_server
+            .as_ref()?
+            .cluster
+            .address();
+        let databases = self
+            .databases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let database = databases
+            .iter()
+            .find(|database| database.component == component)?;
+        let ComponentDatabase {
+            name,
+            user,
+            password,
+            ..
+        } = database;
+        Some(format!(
+            "postgres://{user}:{password}@{address}/{name}?sslmode=disable"
+        ))
+    }
+
+    fn kafka(&self) -> Option<KafkaAccess> {
+        let broker = self.broker.as_ref()?;
+        Some(KafkaAccess {
+            bootstrap: broker.address.to_string(),
+            topic_prefix: self.topic_prefix.clone(),
+            embedded: Some(Arc::clone(&broker.broker)),
+        })
+    }
+
+    fn signal<'a>(
+        &'a self,
+        instance: &'a str,
+        signal: Signal,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move { self.started(instance)?.signal(signal) }.boxed()
+    }
+
+    fn start_again<'a>(&'a self, instance: &'a str) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move {
+            self.started(instance)?
+                .start(&self.infrastructure.processes)
+                .await
+        }
+        .boxed()
+    }
+
+    fn ready<'a>(
+        &'a self,
+        instance: &'a str,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move {
+            self.started(instance)?
+                .ready(&self.infrastructure.client, within)
+                .await
+        }
+        .boxed()
+    }
+
+    fn exits(&self, instance: &str) -> Vec<Exit> {
+        self.instances
+            .get(instance)
+            .map(Instance::exits)
+            .unwrap_or_default()
+    }
+
+    fn wait_for_exit<'a>(&'a self, instance: &'a str, seen: usize) -> BoxFuture<'a, Exit> {
+        async move {
+            match self.started(instance) {
+                Ok(instance) => instance.wait_for_exit(seen).await,
+                Err(error) => {
+                    tracing::error!(%error, "nothing to wait for");
+                    Exit {
+                        code: None,
+                        signal: None,
+                        expected: false,
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn log(&self, instance: &str) -> Option<PathBuf> {
+        if let Some(instance) = self.instances.get(instance) {
+            return Some(instance.log().to_owned());
+        }
+        let component = self.infrastructure.topology.components.get(instance)?;
+        let server = self.infrastructure.database_server.as_ref()?;
+        (component.program == Program::Provided(Provided::Postgres))
+            .then(|| server.cluster.log().to_owned())
+    }
+
+    fn stop(&self) -> BoxFuture<'_, Result<(), TestbedError>> {
+        self.end(End::Gracefully).boxed()
+    }
+}
+
+/// Databases that go back unless the pipeline comes to own them.
+struct Leased<'a> {
+    infrastructure: &'a Infrastructure,
+    databases: Vec<ComponentDatabase>,
+}
+
+impl<'a> Leased<'a> {
+    fn new(infrastructure: &'a Infrastructure, databases: Vec<ComponentDatabase>) -> Self {
+        Self {
+            infrastructure,
+            databases,
+        }
+    }
+
+    fn of(&self, component: &str) -> Option<&ComponentDatabase> {
+        self.databases
+            .iter()
+            .find(|database| database.component == component)
+    }
+
+    fn keep(mut self) -> Vec<ComponentDatabase> {
+        std::mem::take(&mut self.databases)
+    }
+}
+
+impl Drop for Leased<'_> {
+    fn drop(&mut self) {
+        if let Some(server) = &self.infrastructure.database_server {
+            server.databases.give_back(self.databases.drain(..));
+        }
+    }
+}
+
+type OwnPorts = BTreeMap<String, BTreeMap<String, Port>>;
+
+/// A port for every port of every started instance.
+fn reserve_own_ports(
+    infrastructure: &Infrastructure,
+    cast: &Cast,
+) -> Result<OwnPorts, TestbedError> {
+    let mut own = OwnPorts::new();
+    for component in infrastructure.topology.started() {
+        for instance in cast.get(&component.name).into_iter().flatten() {
+            let mut ports = BTreeMap::new();
+            for name in component.ports.keys() {
+                ports.insert(name.clone(), infrastructure.ports.reserve()?);
+            }
+            own.insert(instance.clone(), ports);
+        }
+    }
+    Ok(own)
+}
+
+/// Where servers listen, by instance and port. The broker is not among them: it has a listener for each client.
+fn server_addresses(
+    infrastructure: &Infrastructure,
+    own: &OwnPorts,
+) -> BTreeMap<(String, String), SocketAddr> {
+    let mut addresses: BTreeMap<_, _> = own
+        .iter()
+        .flat_map(|(instance, ports)| {
+            ports
+                .iter()
+                .map(|(name, port)| ((instance.clone(), name.clone()), port.address()))
+        })
+        .collect();
+    if let Some(server) = &infrastructure.database_server {
+        for (name, component) in &infrastructure.topology.components {
+            if component.program == Program::Provided(Provided::Postgres) {
+                let ports = component.ports.keys();
+                addresses.extend(
+                    ports.map(|port| ((name.clone(), port.clone()), server.cluster.address())),
+                );
+            }
+        }
+    }
+    addresses
+}
+
+fn entry_url(links: &[(links::LinkPlan, SocketAddr)]) -> Result<String, TestbedError> {
+    let entry = links.iter().find(|(plan, _)| plan.client == CUSTOMERS);
+    let (plan, address) = entry.ok_or_else(|| TestbedError::Failed {
+        doing: "looking for the customers' way in".to_owned(),
+        reason: "no instance of the entry component is started".to_owned(),
+    })?;
+    let scheme = if plan.protocol == Protocol::Https {
+        "https"
+    } else {
+        "http"
+    };
+    Ok(format!("{scheme}://{address}"))
+}
+
+fn launch(infrastructure: &Infrastructure, meaning: &Meaning<'_>) -> Result<Launch, TestbedError> {
+    let root = &infrastructure.topology.root;
+    let mut arguments = Vec::new();
+    let program = match &meaning.component.program {
+        Program::Command(words) => {
+            let mut words = words.iter();
+            let program = words.next().map(|word| instance::program(word, root));
+            arguments.extend(words.map(Into::into));
+            program
+        }
+        Program::Cargo { package } => infrastructure.binaries.get(package).cloned(),
+        Program::Provided(_) => None,
+    };
+    arguments.extend(meaning.arguments()?);
+    Ok(Launch {
+        program: program.ok_or_else(|| TestbedError::Failed {
+            doing: format!("starting {}", meaning.instance),
+            reason: "it has no program".to_owned(),
+        })?,
+        arguments,
+        folder: root.clone(),
+        environment: meaning.environment()?,
+        log: meaning
+            .request
+            .directory
+            .join(format!("{}.log", meaning.instance)),
+        user: None,
+        death_signal: DeathSignal::Kill,
+    })
+}
+
+fn probe(component: &Component, ports: &BTreeMap<String, SocketAddr>) -> Probe {
+    let url = component.ready_probe().and_then(|(port, path)| {
+        let scheme = match component.ports.get(port) {
+            Some(Protocol::Https) => "https",
+            _ => "http",
+        };
+        Some(format!("{scheme}://{}{path}", ports.get(port)?))
+    });
+    url.map_or_else(
+        || Probe::Ports(ports.values().copied().collect()),
+        Probe::Url,
+    )
+}
