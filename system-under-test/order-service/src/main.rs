@@ -1,2 +1,9 @@
-//! Skeleton.
-fn main() {}
+//! The program of the order service.
+
+use std::process::ExitCode;
+
+use order_service::config::Config;
+
+fn main() -> ExitCode {
+    service_kit::service::run(order_service::NAME, Config::read, order_service::start)
+}

@@ -107,6 +107,6 @@ mod tests {
             text.contains("requests_total{route=\"/orders\"} 2"),
             "{text}"
         );
-        assert!(text.contains("work_seconds_count 1"), "{text}");
+        assert!(text.contains("work_seconds_count{} 1"), "{text}");
     }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -73,6 +74,7 @@ pub struct Service {
     /// The way down.
     pub shutdown: Shutdown,
     observation: Observation,
+    http_address: Arc<OnceLock<SocketAddr>>,
 }
 
 impl Service {
@@ -87,6 +89,7 @@ impl Service {
             metrics,
             shutdown: Shutdown::default(),
             observation,
+            http_address: Arc::default(),
         }
     }
 
@@ -127,7 +130,13 @@ impl Service {
             serve::serve_plain(listener, routes, self.common.http, handle),
         );
         tracing::info!(%address, "serving HTTP");
+        let _only_the_first_is_kept = self.http_address.set(address);
         Ok(address)
+    }
+
+    /// Where [`Service::serve_http`] listens, once it does: the port that was taken when `LISTEN_HTTP` asks for any.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address.get().copied()
     }
 
     /// Serves an API over TLS.

@@ -1,0 +1,35 @@
+//! The settings of the inventory service.
+
+use std::time::Duration;
+
+use service_kit::database::DatabaseSettings;
+use service_kit::defences::Defences;
+use service_kit::kafka::KafkaSettings;
+use service_kit::settings::Settings;
+
+use crate::defences::Defence;
+
+/// The settings of the inventory service.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The database.
+    pub database: DatabaseSettings,
+    /// Kafka.
+    pub kafka: KafkaSettings,
+    /// Which protections are on.
+    pub defences: Defences<Defence>,
+    /// How long a request may take, whatever deadline the caller allows.
+    pub request_limit: Duration,
+}
+
+impl Config {
+    /// Reads all settings.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            database: DatabaseSettings::read(settings),
+            kafka: KafkaSettings::read(settings),
+            defences: settings.defences(),
+            request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! How the rooms are put together: pool, API, migrations, consumer.
+
+use service_kit::service::Service;
+use service_kit::{database, fail_point, kafka};
+
+use crate::config::Config;
+use crate::events::{Orders, consumption};
+use crate::http;
+use crate::store::Store;
+
+/// Name of the program.
+pub const NAME: &str = "inventory-service";
+
+/// Moments at which a drill can interfere.
+pub const FAIL_POINTS: [&str; 3] = [
+    "inventory.before-decrement",
+    "inventory.after-commit-before-publish",
+    "inventory.after-work-before-commit",
+];
+
+/// File names and texts of the database's migrations.
+pub const MIGRATIONS: [(&str, &str); 1] = [(
+    "0001_stock.sql",
+    include_str!("../migrations/0001_stock.sql"),
+)];
+
+/// Starts the service; its tasks belong to `service`.
+///
+/// # Errors
+/// An address is taken, Kafka's client refuses its configuration, or the database holds other migrations.
+pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    fail_point::register(&FAIL_POINTS);
+    tracing::info!(off = ?config.defences.names_off(), "defences");
+    let pool = config.database.pool(&service.common.instance);
+    service.health.check_database(&pool);
+    let producer = kafka::Producer::new(&config.kafka, &service.common.instance, true)?;
+    producer.check_reached_once(&service.health);
+
+    let store = Store::new(
+        pool.clone(),
+        config.database.clone(),
+        config.defences.clone(),
+    );
+    service.serve_http(http::routes(store.clone(), config.request_limit))?;
+    database::migrate(&pool, &MIGRATIONS, &service.shutdown).await?;
+
+    let work = Orders::new(store, producer.clone(), &service.metrics);
+    let consumption = consumption(&config.defences);
+    kafka::consume(&service, &config.kafka, consumption, producer, work)?
+        .check_joined(&service.health);
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! States of an order, what moves it on, and what is said about it. Pure: no I/O, no clock.
+
+use std::fmt;
+use std::str::FromStr;
+
+use contracts::{Envelope, Line, OrderEventBody, OrderEventKind, PaymentCommandKind};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Lines of one order at most.
+pub const LINES_LIMIT: usize = 50;
+/// Units of one line at most.
+pub const QUANTITY_LIMIT: i32 = 1000;
+/// Length of a customer's reference at most, in characters.
+pub const REFERENCE_LIMIT: usize = 64;
+
+/// Where an order is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Accepted.
+    Placed,
+    /// The payment was asked for.
+    PaymentPending,
+    /// The money was taken.
+    Paid,
+    /// The stock was taken. Final.
+    Fulfilled,
+    /// The payment was declined. Final.
+    Declined,
+    /// Paid, but there was too little stock; the money goes back.
+    OutOfStock,
+    /// The money was given back. Final.
+    Refunded,
+    /// Given up before it was paid. Final.
+    Cancelled,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Placed,
+        Self::PaymentPending,
+        Self::Paid,
+        Self::Fulfilled,
+        Self::Declined,
+        Self::OutOfStock,
+        Self::Refunded,
+        Self::Cancelled,
+    ];
+
+    /// The name in the database and in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::PaymentPending => "payment_pending",
+            Self::Paid => "paid",
+            Self::Fulfilled => "fulfilled",
+            Self::Declined => "declined",
+            Self::OutOfStock => "out_of_stock",
+            Self::Refunded => "refunded",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing happens to the order any more.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Fulfilled | Self::Declined | Self::Refunded | Self::Cancelled
+        )
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A state's name that nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no state of an order")]
+pub struct UnknownState(pub String);
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(name: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.name() == name)
+            .ok_or_else(|| UnknownState(name.to_owned()))
+    }
+}
+
+/// What others tell us about an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The payment service took the money.
+    Charged,
+    /// The payment service took no money and will not.
+    Declined,
+    /// The inventory service took the stock.
+    Taken,
+    /// The inventory service had too little.
+    OutOfStock,
+    /// The payment service gave the money back.
+    Refunded,
+}
+
+/// What an answer means for an order in a certain state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The order moves on.
+    To(State),
+    /// The answer is known already; nothing changes.
+    Known,
+    /// The answer does not fit the order's life; nothing changes.
+    Illegal,
+}
+
+impl Answer {
+    /// All answers.
+    pub const ALL: [Self; 5] = [
+        Self::Charged,
+        Self::Declined,
+        Self::Taken,
+        Self::OutOfStock,
+        Self::Refunded,
+    ];
+
+    /// The state that the answer leads to.
+    pub fn target(self) -> State {
+        match self {
+            Self::Charged => State::Paid,
+            Self::Declined => State::Declined,
+            Self::Taken => State::Fulfilled,
+            Self::OutOfStock => State::OutOfStock,
+            Self::Refunded => State::Refunded,
+        }
+    }
+
+    /// The state that the answer is waited for in.
+    fn waited_for_in(self) -> State {
+        match self {
+            Self::Charged | Self::Declined => State::PaymentPending,
+            Self::Taken | Self::OutOfStock => State::Paid,
+            Self::Refunded => State::OutOfStock,
+        }
+    }
+
+    /// What the answer means for an order in this state.
+    pub fn step_from(self, state: State) -> Step {
+        if state == self.waited_for_in() {
+            return Step::To(self.target());
+        }
+        if has_been_through(state, self.target()) {
+            Step::Known
+        } else {
+            Step::Illegal
+        }
+    }
+}
+
+/// Whether an order in `state` has been in `earlier`, or is.
+fn has_been_through(state: State, earlier: State) -> bool {
+    let paths: [&[State]; 3] = [
+        &[
+            State::Placed,
+            State::PaymentPending,
+            State::Paid,
+            State::Fulfilled,
+        ],
+        &[
+            State::Placed,
+            State::PaymentPending,
+            State::Paid,
+            State::OutOfStock,
+            State::Refunded,
+        ],
+        &[State::Placed, State::PaymentPending, State::Declined],
+    ];
+    paths.iter().any(|path| {
+        let position = |wanted| path.iter().position(|step| *step == wanted);
+        matches!((position(earlier), position(state)), (Some(before), Some(now)) if before <= now)
+    })
+}
+
+/// One line of an order with the price it was sold at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PricedLine {
+    /// The product.
+    pub product_id: String,
+    /// Units.
+    pub quantity: i32,
+    /// Price of one unit in minor units of the order's currency.
+    pub price_minor: i64,
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Its id.
+    pub order_id: Uuid,
+    /// The customer's own purchase reference.
+    pub reference: String,
+    /// Who ordered.
+    pub customer_id: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// Counts the changes of state, from 1.
+    pub version: i32,
+    /// Sum in minor units.
+    pub amount_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// What was ordered.
+    pub lines: Vec<PricedLine>,
+}
+
+/// The sum of the lines; none when it is larger than can be counted.
+pub fn amount(lines: &[PricedLine]) -> Option<i64> {
+    lines.iter().try_fold(0_i64, |sum, line| {
+        sum.checked_add(line.price_minor.checked_mul(i64::from(line.quantity))?)
+    })
+}
+
+/// One change of state, for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// The order.
+    pub order_id: Uuid,
+    /// Version after the change.
+    pub version: i32,
+    /// State before; none for the first.
+    pub from: Option<State>,
+    /// State after.
+    pub to: State,
+    /// What brought it about.
+    pub cause: &'static str,
+}
+
+/// A message that an order gives rise to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// For everybody downstream.
+    Event(Envelope<OrderEventBody>),
+    /// For the payment service.
+    Command(Envelope<PaymentCommandKind>),
+}
+
+/// What is said when an order was placed and its payment asked for: both happen in one step.
+pub fn placed(order: &Order, at: OffsetDateTime) -> (Vec<AuditEntry>, Vec<Message>) {
+    let entry = |version, from, to| AuditEntry {
+        order_id: order.order_id,
+        version,
+        from,
+        to,
+        cause: "customer",
+    };
+    let entries = vec![
+        entry(1, None, State::Placed),
+        entry(2, Some(State::Placed), State::PaymentPending),
+    ];
+    let charge = PaymentCommandKind::Charge {
+        amount_minor: order.amount_minor,
+        currency: order.currency.clone(),
+        customer_id: order.customer_id.clone(),
+    };
+    let command = Envelope::once_per_order(order.order_id, at, charge);
+    let messages = vec![
+        Message::Event(event(order, OrderEventKind::Placed, 1, at)),
+        Message::Command(command),
+    ];
+    (entries, messages)
+}
+
+/// What is said when an order has moved on to the state and version that it has now.
+pub fn moved_on(order: &Order, at: OffsetDateTime) -> Vec<Message> {
+    let kind = match order.state {
+        State::Placed | State::PaymentPending => return Vec::new(),
+        State::Paid => OrderEventKind::Paid,
+        State::Fulfilled => OrderEventKind::Fulfilled,
+        State::Declined => OrderEventKind::Declined,
+        State::OutOfStock => OrderEventKind::OutOfStock,
+        State::Refunded => OrderEventKind::Refunded,
+        State::Cancelled => OrderEventKind::Cancelled,
+    };
+    let mut messages = vec![Message::Event(event(order, kind, order.version, at))];
+    if order.state == State::OutOfStock {
+        let refund = PaymentCommandKind::Refund {
+            amount_minor: order.amount_minor,
+            currency: order.currency.clone(),
+        };
+        messages.push(Message::Command(Envelope::once_per_order(
+            order.order_id,
+            at,
+            refund,
+        )));
+    }
+    messages
+}
+
+fn event(
+    order: &Order,
+    kind: OrderEventKind,
+    sequence: i32,
+    at: OffsetDateTime,
+) -> Envelope<OrderEventBody> {
+    let line = |line: &PricedLine| Line {
+        product_id: line.product_id.clone(),
+        quantity: line.quantity,
+    };
+    let lines = order.lines.iter().map(line).collect();
+    Envelope::once_per_order(
+        order.order_id,
+        at,
+        OrderEventBody {
+            kind,
+            sequence,
+            lines,
+            amount_minor: order.amount_minor,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests;

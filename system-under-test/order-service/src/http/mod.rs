@@ -1,0 +1,108 @@
+//! The API of the order service.
+//!
+//! * [`request`]: what a customer sends, read strictly.
+//! * [`place`]: `POST /orders`.
+//! * [`read`]: `GET /orders/{id}`, `GET /products`.
+
+pub mod place;
+pub mod read;
+pub mod request;
+
+use axum::Router;
+use axum::routing::{get, post};
+use prometheus_client::metrics::counter::Counter;
+use serde::Serialize;
+use service_kit::http::ApiError;
+use service_kit::metrics::Metrics;
+use uuid::Uuid;
+
+use crate::config::ApiConfig;
+use crate::domain::Order;
+use crate::store::{Store, StoreError};
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Api {
+    store: Store,
+    config: ApiConfig,
+    placed: Counter,
+}
+
+/// The routes of the order service.
+pub fn routes(store: Store, metrics: &Metrics, config: ApiConfig) -> Router {
+    let placed = metrics.counter(
+        "orders_placed",
+        "Orders accepted, repeated requests not counted",
+    );
+    Router::new()
+        .route("/orders", post(place::place))
+        .route("/orders/{order_id}", get(read::order))
+        .route("/products", get(read::products))
+        .with_state(Api {
+            store,
+            config,
+            placed,
+        })
+}
+
+/// An order as the API shows it.
+#[derive(Debug, Serialize)]
+pub struct OrderBody {
+    order_id: Uuid,
+    reference: String,
+    state: &'static str,
+    amount_minor: i64,
+    currency: String,
+    lines: Vec<LineBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i32>,
+}
+
+/// A line of an order as the API shows it.
+#[derive(Debug, Serialize)]
+pub struct LineBody {
+    product_id: String,
+    quantity: i32,
+    price_minor: i64,
+}
+
+impl OrderBody {
+    fn new(order: Order) -> Self {
+        let line = |line: crate::domain::PricedLine| LineBody {
+            product_id: line.product_id,
+            quantity: line.quantity,
+            price_minor: line.price_minor,
+        };
+        Self {
+            order_id: order.order_id,
+            reference: order.reference,
+            state: order.state.name(),
+            amount_minor: order.amount_minor,
+            currency: order.currency,
+            lines: order.lines.into_iter().map(line).collect(),
+            version: None,
+        }
+    }
+
+    fn with_version(order: Order) -> Self {
+        let version = Some(order.version);
+        Self {
+            version,
+            ..Self::new(order)
+        }
+    }
+}
+
+/// 503 when certainly nothing was stored, 500 when that is unknown.
+fn refusal(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NothingDone(cause) => {
+            tracing::warn!(%cause, "the database cannot serve a request");
+            ApiError::overloaded("the database cannot serve this request now; nothing was stored")
+        }
+        StoreError::Overtaken | StoreError::Injected(_) => {
+            ApiError::overloaded(format!("nothing was stored: {error}"))
+        }
+        unknown => ApiError::internal(unknown),
+    }
+}

@@ -1,0 +1,22 @@
+//! The order service: takes orders, keeps their state, publishes what happened.
+//!
+//! * [`config`]: its settings.
+//! * [`defences`]: its protections, by name.
+//! * [`domain`]: states of an order, what moves it on, and what is said about it. Pure.
+//! * [`store`]: all SQL: placing, moving on, outbox, reading.
+//! * [`http`]: the API.
+//! * [`events`]: the relay from the outbox to Kafka, and the consumer of what payment and inventory answer.
+//! * [`start`]: how the rooms are put together.
+//!
+//! `http` and `events` do not know each other; `domain` knows nothing of ours.
+
+pub mod config;
+pub mod defences;
+pub mod domain;
+pub mod events;
+pub mod http;
+pub mod store;
+
+mod start;
+
+pub use start::{FAIL_POINTS, MIGRATIONS, NAME, start};
