@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::history::History;
-use crate::record::{JOURNAL_SCHEMA, Record};
+use crate::record::{Fact, JOURNAL_SCHEMA, Record};
 
 /// Why a line of a journal is refused.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,9 @@ struct FirstLine {
 /// # Errors
 /// When the line is not a record, or is the header of a journal with another schema than [`JOURNAL_SCHEMA`].
 pub fn parse_line(line: &str) -> Result<Record, LineError> {
+    if let Some(fact) = parse_fact(line) {
+        return Ok(Record::Fact(fact));
+    }
     match serde_json::from_str(line) {
         Ok(Record::Drill(header)) if header.schema != JOURNAL_SCHEMA => {
             Err(LineError::UnknownSchema {
@@ -58,6 +61,16 @@ pub fn parse_line(line: &str) -> Result<Record, LineError> {
             _ => LineError::NotARecord(unreadable),
         }),
     }
+}
+
+/// Most lines are facts, and those a writer of ours wrote begin alike: without their first field they are read in half the
+/// time. A line that cannot be read so is read the long way, which also says what is wrong with it.
+fn parse_fact(line: &str) -> Option<Fact> {
+    let rest = line.strip_prefix(r#"{"record":"fact","#)?;
+    let mut fact = String::with_capacity(rest.len() + 1);
+    fact.push('{');
+    fact.push_str(rest);
+    serde_json::from_str(&fact).ok()
 }
 
 impl History {
