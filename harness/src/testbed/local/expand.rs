@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     certificates::Certificates, lease::RunFolder, links::LinkPlan, postgres::ComponentDatabase,
+    warden::INSTANCE_VARIABLE,
 };
 use crate::{
     testbed::{PipelineRequest, TestbedError},
@@ -35,6 +36,7 @@ impl Meaning<'_> {
     /// The whole environment of the instance: its settings, the run's mark, and the little that any program needs.
     pub(super) fn environment(&self) -> Result<BTreeMap<OsString, OsString>, TestbedError> {
         let mut environment = self.run.environment();
+        environment.insert(INSTANCE_VARIABLE.into(), self.instance.into());
         for (name, template) in self.topology.settings_of(self.component) {
             environment.insert(name.into(), self.text(template)?.into());
         }

@@ -15,6 +15,7 @@ use super::{
     ports::Ports,
     postgres::{Cluster, ClusterPlan, DatabasePlan, Databases, Programs, server_user},
     processes::Processes,
+    warden::Warden,
 };
 use crate::{
     testbed::TestbedError,
@@ -31,6 +32,7 @@ pub(super) struct Infrastructure {
     pub(super) database_server: Option<DatabaseServer>,
     pub(super) client: reqwest::Client,
     pub(super) processes: Processes,
+    _warden: Warden,
     pub(super) run: RunFolder,
 }
 
@@ -46,6 +48,7 @@ impl Infrastructure {
         raise_descriptor_limit();
         sweep_dead_runs(options).await;
         let run = RunFolder::claim(&options.runs_folder)?;
+        let warden = Warden::start(&run)?;
         let processes = Processes::start()?;
         let ports = Ports::new();
         let topology = &options.topology;
@@ -64,6 +67,7 @@ impl Infrastructure {
             database_server,
             client,
             processes,
+            _warden: warden,
             run,
         })
     }

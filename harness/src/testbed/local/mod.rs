@@ -4,7 +4,7 @@
 //! ports and processes of its own, so that drills run in parallel and leave nothing behind. In reading order:
 //!
 //! * [`lease`]: what a run holds on this machine, and the sweep of what dead runs left.
-//! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness.
+//! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness; `warden`: theirs.
 //! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
 //! * [`postgres`]: the server, and databases copied ahead of need.
 //! * `links`, `expand`, `proxies`, `instance`, `pipeline`: from the topology to the running system of one drill.
@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod processes;
 mod proxies;
 mod shared_memory;
+mod warden;
 
 use std::{
     path::{Path, PathBuf},
