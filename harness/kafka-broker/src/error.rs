@@ -41,9 +41,6 @@ pub enum BrokerError {
         /// The partition that it lacks.
         partition: i32,
     },
-    /// There is no such consumer group.
-    #[error("there is no consumer group {0:?}")]
-    UnknownGroup(String),
     /// An offset lies outside the partition.
     #[error(
         "offset {offset} lies outside {topic:?} partition {partition}, which holds {start}..={end}"
@@ -80,7 +77,7 @@ pub enum BrokerError {
         /// Kafka's name of the refusal.
         reason: String,
     },
-    /// The fault rule asks for something that the API cannot show.
+    /// The fault rule asks for something that this broker cannot do to requests of that API.
     #[error("a fault rule on {api:?} cannot {action}")]
     UnsupportedFault {
         /// The API of the rule.

@@ -1,6 +1,7 @@
 //! Rules that hurt single requests inside the broker, and counts of how often each did.
 
 use crate::error::BrokerError;
+use crate::protocol::speaks;
 use kafka_protocol::messages::ApiKey;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -118,6 +119,9 @@ impl Faults {
             })
         };
         match rule.action {
+            _ if !speaks(rule.api) => {
+                return unsupported("act, because the broker does not speak it");
+            }
             FaultAction::Error(_) if !WITH_ERRORS.contains(&rule.api) => {
                 return unsupported("answer with an error");
             }

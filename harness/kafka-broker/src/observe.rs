@@ -228,10 +228,11 @@ impl Broker {
     }
 
     /// Sets a group's offsets of one topic. Members of the group are expelled first, as an operator would stop them
-    /// first: each learns at its next heartbeat that it must join again, and then starts at the new offsets.
+    /// first: each learns at its next heartbeat that it must join again, and then starts at the new offsets. A group that
+    /// does not exist yet starts there too, and sooner: librdkafka looks for offsets that it has to reset 0.1 s later.
     ///
     /// # Errors
-    /// There is no such topic or group, or the offset lies outside a partition (then nothing is changed).
+    /// There is no such topic, or the offset lies outside a partition (then nothing is changed).
     pub fn reset_offsets(
         &self,
         group: &str,
@@ -244,10 +245,7 @@ impl Broker {
                 .get(topic)
                 .ok_or_else(|| BrokerError::UnknownTopic(topic.to_owned()))?;
             let targets = reset_targets(topic, &found.partitions, to)?;
-            let group = models
-                .groups
-                .get_mut(group)
-                .ok_or_else(|| BrokerError::UnknownGroup(group.to_owned()))?;
+            let group = models.groups.get_or_create(group);
             group.expel_all(Instant::now());
             for (partition, offset) in targets {
                 group.commit(

@@ -7,4 +7,4 @@ mod versions;
 
 pub(crate) use frame::{FrameError, read_frame};
 pub(crate) use shape::check_shape;
-pub(crate) use versions::{SUPPORTED, supports};
+pub(crate) use versions::{SUPPORTED, speaks, supports};

@@ -40,3 +40,8 @@ pub(crate) fn supports(api: ApiKey, version: i16) -> bool {
         .iter()
         .any(|&(known, low, high)| known == api && (low..=high).contains(&version))
 }
+
+/// Whether any version of this API is answered.
+pub(crate) fn speaks(api: ApiKey) -> bool {
+    SUPPORTED.iter().any(|&(known, ..)| known == api)
+}
