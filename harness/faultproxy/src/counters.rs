@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::kafka::rule_set::KafkaCounts;
+
 /// A counter that is only ever added to, or used as a gauge by pairs of add and subtract.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
@@ -93,4 +95,7 @@ pub struct ProxyCounts {
     pub downstream_bytes: u64,
     /// By the toxic's name: those in force, and those that were removed (until the name is used again).
     pub toxics: BTreeMap<String, ToxicCounts>,
+    /// What Kafka mode counted; `None` on proxies that do not read frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaCounts>,
 }

@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::pump::Pump;
-use super::{Shared, locked};
+use super::{Mode, Shared, locked};
+use crate::kafka::HostPort;
+use crate::kafka::address::Told;
+use crate::kafka::session::{Bounds, Session};
 use crate::toxic::chain::Chain;
 use crate::toxic::{Ending, Stream};
 
@@ -23,8 +26,9 @@ pub(super) const READ_BYTES: usize = 16 * 1024;
 pub(super) struct Link<'a> {
     pub(super) shared: &'a Shared,
     pub(super) chain: Mutex<Chain>,
-    /// Wakes the upstream direction when what it holds back may go on earlier.
-    pub(super) upstream_wake: Notify,
+    pub(super) kafka: Option<Mutex<Session>>,
+    /// Wakes a direction when the other has changed what it may do.
+    pub(super) wake: [Notify; 2],
 }
 
 /// Serves one accepted connection to its end.
@@ -89,7 +93,8 @@ async fn copy(
     let link = Link {
         shared,
         chain: Mutex::new(Chain::new(shared.seed, number)),
-        upstream_wake: Notify::new(),
+        kafka: kafka_session(&client, number, shared).map(Mutex::new),
+        wake: [Notify::new(), Notify::new()],
     };
     let ended = {
         let (from_client, to_client) = client.split();
@@ -118,6 +123,38 @@ async fn copy(
             }
         }
     }
+}
+
+fn kafka_session(client: &TcpStream, number: u64, shared: &Shared) -> Option<Session> {
+    let Mode::Kafka(settings) = &shared.mode else {
+        return None;
+    };
+    let reached = match client.local_addr() {
+        Ok(address) => HostPort {
+            host: address.ip().to_string(),
+            port: address.port(),
+        },
+        Err(error) => {
+            debug!(proxy = shared.name, %error, "the connection is gone already");
+            return None;
+        }
+    };
+    let told = Told {
+        settings: settings.clone(),
+        reached,
+    };
+    let limits = &shared.limits;
+    let bounds = Bounds {
+        frame_bytes: limits.kafka_frame_bytes,
+        in_flight: limits.kafka_in_flight,
+    };
+    Some(Session::new(
+        Arc::clone(&shared.rules),
+        told,
+        bounds,
+        shared.seed,
+        number,
+    ))
 }
 
 /// Reads what the server says until it has nothing more to say.

@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::counters::{Counters, ProxyCounts, ToxicCounters};
+use crate::kafka::rule_set::Rules;
+use crate::kafka::{KafkaAction, KafkaRule, KafkaRuleError, KafkaRuleHandle, KafkaSettings};
 use crate::toxic::set::{Entry, ToxicSet};
 use crate::toxic::{Toxic, ToxicError, ToxicHandle, ToxicKind};
 use listener::Door;
@@ -27,8 +29,12 @@ pub struct Limits {
     pub queue_bytes: usize,
     /// How long a connect to the server may take.
     pub connect_timeout: Duration,
-    /// How many removed toxics' counters are kept for reading.
+    /// How many removed toxics' (and Kafka rules') counters are kept for reading.
     pub remembered_toxics: usize,
+    /// The longest Kafka frame, either way. A connection holds at most one request and one answer of this size.
+    pub kafka_frame_bytes: usize,
+    /// Kafka requests of one connection that wait for their answer.
+    pub kafka_in_flight: usize,
 }
 
 impl Default for Limits {
@@ -38,8 +44,20 @@ impl Default for Limits {
             queue_bytes: 1 << 20,
             connect_timeout: Duration::from_secs(5),
             remembered_toxics: 256,
+            kafka_frame_bytes: 100 << 20,
+            kafka_in_flight: 65_536,
         }
     }
+}
+
+/// What a proxy understands of what passes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Bytes.
+    #[default]
+    Tcp,
+    /// Kafka's frames: addresses are replaced, and rules act on requests.
+    Kafka(KafkaSettings),
 }
 
 /// What a proxy is started with.
@@ -51,7 +69,9 @@ pub struct ProxyConfig {
     pub listen: SocketAddr,
     /// The server behind it, `host:port`; resolved for every connection.
     pub upstream: String,
-    /// The seed of everything its toxics draw.
+    /// What it understands of what passes.
+    pub mode: Mode,
+    /// The seed of everything its toxics and rules draw.
     pub seed: u64,
     /// False to start it disabled.
     pub enabled: bool,
@@ -66,6 +86,7 @@ impl ProxyConfig {
             name: name.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             upstream: upstream.into(),
+            mode: Mode::Tcp,
             seed: 0,
             enabled: true,
             limits: Limits::default(),
@@ -98,6 +119,8 @@ pub(crate) struct Shared {
     pub(crate) upstream: Mutex<String>,
     pub(crate) toxics: watch::Sender<ToxicSet>,
     pub(crate) counters: Counters,
+    pub(crate) mode: Mode,
+    pub(crate) rules: Arc<Rules>,
     /// The counters of removed toxics by name, with the order in which they went.
     removed: Mutex<Vec<(String, Arc<ToxicCounters>)>>,
 }
@@ -124,6 +147,8 @@ impl FaultProxy {
             upstream: Mutex::new(config.upstream),
             toxics: watch::Sender::new(ToxicSet::default()),
             counters: Counters::default(),
+            mode: config.mode,
+            rules: Arc::default(),
             removed: Mutex::new(Vec::new()),
         });
         let (mut door, address) = Door::reserve(config.listen)?;
@@ -285,7 +310,52 @@ impl FaultProxy {
             upstream_bytes: counters.upstream_bytes.get(),
             downstream_bytes: counters.downstream_bytes.get(),
             toxics,
+            kafka: matches!(self.shared.mode, Mode::Kafka(_)).then(|| self.shared.rules.counts()),
         }
+    }
+
+    /// Adds a rule about Kafka requests. Every request that is complete after this returns meets it.
+    ///
+    /// # Errors
+    /// The proxy is not in Kafka mode, the name is taken, or the rule has no meaning.
+    pub fn add_kafka_rule(&self, rule: KafkaRule) -> Result<KafkaRuleHandle, KafkaRuleError> {
+        match self.shared.mode {
+            Mode::Tcp => Err(KafkaRuleError::NotKafka),
+            Mode::Kafka(_) => self.shared.rules.add(rule),
+        }
+    }
+
+    /// Removes a rule, also for requests whose answer is still to come; delayed answers go on at once.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn remove_kafka_rule(&self, name: &str) -> Result<(), KafkaRuleError> {
+        let entry = self
+            .shared
+            .rules
+            .remove(name, self.shared.limits.remembered_toxics)?;
+        if matches!(entry.rule.action, KafkaAction::Delay { .. }) {
+            self.shared.toxics.send_modify(ToxicSet::release);
+        }
+        Ok(())
+    }
+
+    /// Removes all Kafka rules.
+    pub fn remove_kafka_rules(&self) {
+        for rule in self.kafka_rules() {
+            // Gone meanwhile is gone as well.
+            let _gone = self.remove_kafka_rule(&rule.name);
+        }
+    }
+
+    /// The Kafka rules in force, in the order in which they were added.
+    pub fn kafka_rules(&self) -> Vec<KafkaRule> {
+        self.shared.rules.rules()
+    }
+
+    /// What it understands of what passes.
+    pub fn mode(&self) -> &Mode {
+        &self.shared.mode
     }
 
     fn change<T>(

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::connection::{Link, READ_BYTES};
 use super::locked;
+use crate::kafka::session::Piece;
 use crate::toxic::chain::{Item, What};
 use crate::toxic::set::ToxicSet;
 use crate::toxic::{Ending, Stream};
@@ -81,7 +83,7 @@ impl<'a> Pump<'a> {
             tokio::select! {
                 biased;
                 changed = self.toxics.changed() => changed.map_err(|_| Ending::Close)?,
-                () = self.link.upstream_wake.notified(), if self.stream == Stream::Upstream => {}
+                () = self.link.wake[self.stream.index()].notified() => self.own_answers(),
                 () = at(self.deadline) => {}
                 () = at(wait) => {}
                 ready = self.from.readable(), if wants_more => self.read(ready)?,
@@ -150,14 +152,58 @@ impl<'a> Pump<'a> {
         let read = ready.and_then(|()| self.from.try_read(&mut self.buffer));
         match read {
             Ok(0) => self.end_of_stream(),
-            Ok(bytes) => self.arrived(Bytes::copy_from_slice(&self.buffer[..bytes])),
+            Ok(bytes) => self.arrived(Bytes::copy_from_slice(&self.buffer[..bytes]))?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(self.broken(&error)),
         }
         Ok(())
     }
 
-    fn arrived(&mut self, bytes: Bytes) {
+    fn arrived(&mut self, bytes: Bytes) -> Result<(), Ending> {
+        let Some(session) = &self.link.kafka else {
+            self.pass(bytes, Duration::ZERO);
+            return Ok(());
+        };
+        let (fed, has_own_answers) = {
+            let mut session = locked(session);
+            (session.feed(self.stream, &bytes), session.has_own_answers())
+        };
+        match fed {
+            Ok(pieces) => self.pass_pieces(pieces),
+            Err(broken) => {
+                self.link.shared.rules.broken.add(1);
+                warn!(proxy = self.link.shared.name, stream = self.stream.name(), %broken, "connection closed");
+                return Err(Ending::Close);
+            }
+        }
+        if has_own_answers {
+            self.link.wake[Stream::Downstream.index()].notify_one();
+        }
+        Ok(())
+    }
+
+    /// Passes on what the proxy answers itself.
+    fn own_answers(&mut self) {
+        if let (Stream::Downstream, Some(session)) = (self.stream, &self.link.kafka) {
+            let pieces = locked(session).take_own_answers();
+            self.pass_pieces(pieces);
+        }
+    }
+
+    fn pass_pieces(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            match piece {
+                Piece::Data(bytes, after) => self.pass(bytes, after),
+                Piece::End(ending) => self.enqueue(Item {
+                    due: Instant::now(),
+                    what: What::End(ending),
+                }),
+            }
+        }
+    }
+
+    /// Sends data through the toxics.
+    fn pass(&mut self, bytes: Bytes, after: Duration) {
         let now = Instant::now();
         let (items, requests_wait) = {
             let mut chain = locked(&self.link.chain);
@@ -165,11 +211,12 @@ impl<'a> Pump<'a> {
             let items = chain.pass(self.stream, bytes, now);
             (items, chain.held_until(Stream::Upstream, now).is_some())
         };
-        for item in items {
+        for mut item in items {
+            item.due += after;
             self.enqueue(item);
         }
         if requests_wait && self.stream == Stream::Downstream {
-            self.link.upstream_wake.notify_one();
+            self.link.wake[Stream::Upstream.index()].notify_one();
         }
     }
 

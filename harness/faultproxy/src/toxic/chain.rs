@@ -47,6 +47,7 @@ pub(crate) struct Chain {
     /// The connection's number on its proxy.
     number: u64,
     revision: u64,
+    releases: u64,
     acting: Vec<Acting>,
     conversation: Conversation,
     released: [bool; 2],
@@ -59,6 +60,7 @@ impl Chain {
             seed,
             number,
             revision: 0,
+            releases: 0,
             acting: Vec::new(),
             conversation: Conversation::default(),
             released: [false; 2],
@@ -72,6 +74,9 @@ impl Chain {
             return;
         }
         self.revision = set.revision;
+        if std::mem::replace(&mut self.releases, set.releases) != set.releases {
+            self.released[Stream::Downstream.index()] = true;
+        }
         let mut before = std::mem::take(&mut self.acting);
         for entry in &set.entries {
             let place = before.iter().position(|acting| acting.entry.id == entry.id);

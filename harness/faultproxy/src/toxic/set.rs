@@ -23,6 +23,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ToxicSet {
     pub(crate) revision: u64,
+    /// Counts how often everything that is held back downstream was to be let go.
+    pub(crate) releases: u64,
     pub(crate) entries: Vec<Arc<Entry>>,
 }
 
@@ -93,6 +95,12 @@ impl ToxicSet {
             .ok_or(ToxicError::NotFound)?;
         self.revision += 1;
         Ok(self.entries.remove(place))
+    }
+
+    /// Lets go on at once what is held back downstream.
+    pub(crate) fn release(&mut self) {
+        self.revision += 1;
+        self.releases += 1;
     }
 
     pub(crate) fn clear(&mut self) -> Vec<Arc<Entry>> {
