@@ -11,6 +11,8 @@
 //! Not supported: TLS and SASL between client and broker.
 
 pub(crate) mod address;
+#[cfg(test)]
+mod agreement;
 mod answer;
 pub(crate) mod api_key;
 mod request;
