@@ -1,0 +1,6 @@
+//! The inventory service against a real PostgreSQL and an embedded broker, in one program, so that the server is started
+//! once.
+
+mod service;
+mod stock;
+mod support;
