@@ -146,7 +146,8 @@ async fn while_kafka_is_away_messages_wait() {
     outgoing.broker.set_down(None, true).await.expect("down");
     let relay = outgoing.relay(&shop, &[]);
     shop.post(None, &order("r-1")).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let free = "select count(*) from (select from outbox for update skip locked) as free";
+    testing::eventually("the relay tries", async || shop.count(free).await == 0).await;
     assert_eq!(unpublished(&shop).await, 2);
     outgoing.broker.set_down(None, false).await.expect("up");
     testing::eventually("the outbox is empty", async || {
