@@ -14,3 +14,5 @@ pub mod mechanism;
 pub mod fault;
 
 pub mod profile;
+
+pub mod system;

@@ -295,6 +295,66 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn the_pipeline_has_the_topology_of_its_file() {
+    let topology = Topology::load(&root().join("system-under-test/topology.toml"))
+        .unwrap_or_else(|found| panic!("{found}"));
+    let links: Vec<String> = topology
+        .links()
+        .iter()
+        .map(|link| format!("{} -> {}", link.client, link.server.component))
+        .collect();
+    assert_eq!(
+        links,
+        [
+            "api-gateway -> order-service",
+            "customers -> api-gateway",
+            "inventory-service -> kafka",
+            "inventory-service -> postgres",
+            "order-service -> kafka",
+            "order-service -> postgres",
+            "payment-provider -> postgres",
+            "payment-service -> kafka",
+            "payment-service -> payment-provider",
+            "payment-service -> postgres",
+        ]
+    );
+}
+
+/// The names in a service's own list, `Name = "inbox-dedup",` under `of "payment"`.
+fn own_defences(service: &str) -> Vec<String> {
+    let path = root().join(format!("system-under-test/{service}/src/defences.rs"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, list) = text.split_once(" of \"").unwrap();
+    let (part, list) = list.split_once('"').unwrap();
+    list.lines()
+        .filter_map(|line| line.trim().split_once(" = \"")?.1.strip_suffix("\","))
+        .map(|name| format!("{part}.{name}"))
+        .collect()
+}
+
+#[test]
+fn the_defences_are_those_that_the_services_know() {
+    let topology = Topology::load(&root().join("system-under-test/topology.toml"))
+        .unwrap_or_else(|found| panic!("{found}"));
+    for service in [
+        "api-gateway",
+        "order-service",
+        "payment-service",
+        "inventory-service",
+    ] {
+        let mut known = own_defences(service);
+        known.sort();
+        let listed: Vec<&str> = topology
+            .defences
+            .values()
+            .filter(|defence| defence.component == service)
+            .map(|defence| defence.name.as_str())
+            .collect();
+        assert_eq!(listed, known, "{service}");
+    }
+}
+
+#[test]
 fn the_schema_for_editors_is_fresh() {
     let path = root().join("harness/schemas/topology.schema.json");
     let schema = topology::schema();

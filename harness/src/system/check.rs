@@ -1,0 +1,409 @@
+//! From the file to the observations, checked against the topology.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use firedrill_oracle::record::FactKind;
+
+use super::{
+    Consumes, Count, Endpoint, FactSource, GroupOfTopics, Observations, Place, Settled, Statement,
+    fields::{fields, kind_named},
+    shape::{ObservationsShape, ObserveShape, SettledShape},
+};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Source, suggestion},
+    document::Document,
+    topology::{Protocol, Topology},
+};
+
+impl Observations {
+    /// Reads and checks an observations file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it is wrong; everything is told at once.
+    pub fn load(path: &Path, topology: &Topology) -> Result<Self, Diagnostics> {
+        Self::parse(Source::read(path)?, topology)
+    }
+
+    /// Checks observations whose text is at hand.
+    ///
+    /// # Errors
+    /// Something is wrong; everything is told at once.
+    pub fn parse(source: Source, topology: &Topology) -> Result<Self, Diagnostics> {
+        let document = Document::parse(source)?;
+        let shape: ObservationsShape = document.decode()?;
+        let mut check = Check {
+            document: &document,
+            topology,
+            topics: topology
+                .components
+                .values()
+                .flat_map(|component| component.topics.keys().map(String::as_str))
+                .collect(),
+            found: Vec::new(),
+        };
+        let observations = check.observations(&shape);
+        Diagnostics::unless_empty(observations, check.found)
+    }
+}
+
+struct Check<'a> {
+    document: &'a Document,
+    topology: &'a Topology,
+    topics: BTreeSet<&'a str>,
+    found: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    fn observations(&mut self, shape: &ObservationsShape) -> Observations {
+        let mut sources = Vec::new();
+        for (index, observe) in shape.observe.iter().enumerate() {
+            sources.extend(self.source(&index.to_string(), observe));
+        }
+        let mut consumes = Vec::new();
+        for (index, one) in shape.consumes.iter().enumerate() {
+            let index = index.to_string();
+            self.topic(&["consumes", &index, "topic"], &one.topic);
+            consumes.push(Consumes {
+                group: one.group.clone(),
+                topic: one.topic.clone(),
+                kinds: one.kinds.clone(),
+            });
+        }
+        let mut settled = Vec::new();
+        for (index, one) in shape.settled.iter().enumerate() {
+            settled.extend(self.settled(&index.to_string(), one));
+        }
+        let mut products = Vec::new();
+        for (index, one) in shape.arrange.products.iter().enumerate() {
+            let index = index.to_string();
+            self.database(
+                &["arrange", "products", &index, "component"],
+                &one.component,
+            );
+            products.push(Statement {
+                component: one.component.clone(),
+                sql: one.sql.clone(),
+            });
+        }
+        Observations {
+            path: self.document.source.path.clone(),
+            sources,
+            consumes,
+            settled,
+            products,
+        }
+    }
+
+    fn source(&mut self, index: &str, shape: &ObserveShape) -> Option<FactSource> {
+        let kind = kind_named(&shape.fact)?;
+        let place = ["observe", index];
+        let at = |key| ["observe", index, key];
+        let place = match shape {
+            ObserveShape {
+                component: Some(component),
+                sql: Some(sql),
+                port: None,
+                path: None,
+                list: None,
+                fields: None,
+                topics: None,
+                headers: None,
+                group: None,
+                ..
+            } => {
+                self.database(&at("component"), component);
+                Place::Sql(Statement {
+                    component: component.clone(),
+                    sql: sql.clone(),
+                })
+            }
+            ObserveShape {
+                component: Some(component),
+                path: Some(path),
+                list: Some(list),
+                fields: Some(mapping),
+                sql: None,
+                topics: None,
+                headers: None,
+                group: None,
+                ..
+            } => {
+                self.mapping(&at("fields"), kind, mapping, &[]);
+                if !list.is_empty() && !list.starts_with('/') {
+                    let remedy = format!("write `/{list}`");
+                    self.value(
+                        &at("list"),
+                        format!("`{list}` is not a JSON pointer"),
+                        Some(remedy),
+                    );
+                }
+                Place::Endpoint {
+                    endpoint: self.endpoint(index, component, shape.port.as_deref(), path)?,
+                    list: list.clone(),
+                    fields: mapping.clone(),
+                }
+            }
+            ObserveShape {
+                topics: Some(topics),
+                fields: Some(mapping),
+                component: None,
+                headers: None,
+                group: None,
+                ..
+            } if kind == FactKind::Message => {
+                self.all_topics(&at("topics"), topics);
+                self.mapping(
+                    &at("fields"),
+                    kind,
+                    mapping,
+                    &["topic", "partition", "offset"],
+                );
+                self.pointers(&at("fields"), mapping);
+                Place::Messages {
+                    topics: topics.clone(),
+                    fields: mapping.clone(),
+                }
+            }
+            ObserveShape {
+                topics: Some(topics),
+                headers: Some(mapping),
+                component: None,
+                fields: None,
+                group: None,
+                ..
+            } if kind == FactKind::Parked => {
+                self.all_topics(&at("topics"), topics);
+                self.mapping(&at("headers"), kind, mapping, &[]);
+                Place::Parked {
+                    topics: topics.clone(),
+                    headers: mapping.clone(),
+                }
+            }
+            ObserveShape {
+                topics: Some(topics),
+                group: Some(group),
+                component: None,
+                fields: None,
+                headers: None,
+                ..
+            } if kind == FactKind::Progress => {
+                self.all_topics(&at("topics"), topics);
+                Place::Progress(GroupOfTopics {
+                    group: group.clone(),
+                    topics: topics.clone(),
+                })
+            }
+            _ => {
+                let span = self.document.value(&place);
+                let message = format!("it is not clear where `{}` is read", shape.fact);
+                let remedy = ways(kind).to_owned();
+                self.found
+                    .push(self.document.complain(span, message, Some(remedy)));
+                return None;
+            }
+        };
+        Some(FactSource { kind, place })
+    }
+
+    fn settled(&mut self, index: &str, shape: &SettledShape) -> Option<Settled> {
+        let at = |key| ["settled", index, key];
+        let count = match shape {
+            SettledShape {
+                component: Some(component),
+                sql: Some(sql),
+                group: None,
+                topics: None,
+                ..
+            } => {
+                self.database(&at("component"), component);
+                Count::Sql(Statement {
+                    component: component.clone(),
+                    sql: sql.clone(),
+                })
+            }
+            SettledShape {
+                component: None,
+                sql: None,
+                group: Some(group),
+                topics: Some(topics),
+                ..
+            } => {
+                self.all_topics(&at("topics"), topics);
+                Count::Lag(GroupOfTopics {
+                    group: group.clone(),
+                    topics: topics.clone(),
+                })
+            }
+            _ => {
+                let message = format!("it is not clear how `{}` is counted", shape.name);
+                let remedy = "give `component` and `sql`, or `group` and `topics`".to_owned();
+                self.value(&["settled", index], message, Some(remedy));
+                return None;
+            }
+        };
+        Some(Settled {
+            name: shape.name.clone(),
+            moving: shape.moving,
+            count,
+        })
+    }
+
+    fn endpoint(
+        &mut self,
+        index: &str,
+        component: &str,
+        port: Option<&str>,
+        path: &str,
+    ) -> Option<Endpoint> {
+        let at = |key| ["observe", index, key];
+        let Some(known) = self.topology.components.get(component) else {
+            self.unknown_component(&at("component"), component);
+            return None;
+        };
+        if !path.starts_with('/') {
+            let message = format!("`{path}` is not a path");
+            self.value(&at("path"), message, Some(format!("write `/{path}`")));
+        }
+        let clear: Vec<&str> = known
+            .ports
+            .iter()
+            .filter(|(_, protocol)| **protocol == Protocol::Http)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let port = match (port, clear.as_slice()) {
+            (Some(port), _) if clear.contains(&port) => port,
+            (Some(port), _) => {
+                let message = format!("`{component}` speaks no HTTP in the clear on port `{port}`");
+                self.value(
+                    &at("port"),
+                    message,
+                    suggestion(port, clear.iter().copied()),
+                );
+                return None;
+            }
+            (None, [only]) => only,
+            (None, _) => {
+                let message = format!("which port of `{component}` is meant is not known");
+                let remedy = "name one that speaks `http` in `port`".to_owned();
+                self.value(&["observe", index], message, Some(remedy));
+                return None;
+            }
+        };
+        Some(Endpoint {
+            component: component.to_owned(),
+            port: port.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    fn database(&mut self, place: &[&str], component: &str) {
+        match self.topology.components.get(component) {
+            None => self.unknown_component(place, component),
+            Some(known) if known.database.is_none() => {
+                let with_database = self
+                    .topology
+                    .components
+                    .values()
+                    .filter(|one| one.database.is_some())
+                    .map(|one| one.name.as_str());
+                let remedy = suggestion(component, with_database);
+                self.value(place, format!("`{component}` has no database"), remedy);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn unknown_component(&mut self, place: &[&str], component: &str) {
+        let known = self.topology.components.keys().map(String::as_str);
+        let remedy = suggestion(component, known);
+        self.value(place, format!("unknown component `{component}`"), remedy);
+    }
+
+    fn all_topics(&mut self, place: &[&str], topics: &[String]) {
+        for (index, topic) in topics.iter().enumerate() {
+            let index = index.to_string();
+            let mut place = place.to_vec();
+            place.push(&index);
+            self.topic(&place, topic);
+        }
+    }
+
+    fn topic(&mut self, place: &[&str], topic: &str) {
+        if !self.topics.contains(topic) {
+            let remedy = suggestion(topic, self.topics.iter().copied());
+            self.value(place, format!("unknown topic `{topic}`"), remedy);
+        }
+    }
+
+    /// Every field of the fact must be mapped, and nothing else; `given` are known without.
+    fn mapping(
+        &mut self,
+        place: &[&str],
+        kind: FactKind,
+        mapping: &BTreeMap<String, String>,
+        given: &[&str],
+    ) {
+        let wanted: Vec<&str> = fields(kind)
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| !given.contains(name))
+            .collect();
+        for name in mapping
+            .keys()
+            .filter(|name| !wanted.contains(&name.as_str()))
+        {
+            let mut place = place.to_vec();
+            place.push(name);
+            let span = self.document.key(&place);
+            let message = format!("{} have no field `{name}`", kind.words());
+            let remedy = suggestion(name, wanted.iter().copied());
+            self.found
+                .push(self.document.complain(span, message, remedy));
+        }
+        let needed = |name: &&&str| {
+            let spare = fields(kind)
+                .iter()
+                .any(|(field, holds)| field == *name && holds.is_spare());
+            !spare && !mapping.contains_key(**name)
+        };
+        for name in wanted.iter().filter(needed) {
+            let message = format!("nothing says where `{name}` of {} stands", kind.words());
+            self.value(place, message, Some(format!("add `{name} = \"...\"`")));
+        }
+    }
+
+    fn pointers(&mut self, place: &[&str], mapping: &BTreeMap<String, String>) {
+        for (name, pointer) in mapping {
+            if !pointer.starts_with('/') {
+                let mut place = place.to_vec();
+                place.push(name);
+                let message = format!("`{pointer}` is not a JSON pointer");
+                self.value(&place, message, Some(format!("write `/{pointer}`")));
+            }
+        }
+    }
+
+    fn value(&mut self, place: &[&str], message: String, remedy: Option<String>) {
+        let span = self.document.value(place);
+        self.found
+            .push(self.document.complain(span, message, remedy));
+    }
+}
+
+fn ways(kind: FactKind) -> &'static str {
+    match kind {
+        FactKind::Message => {
+            "give `topics` and `fields`, or `component` and `sql`, or `component`, `path`, `list` and `fields`"
+        }
+        FactKind::Parked => {
+            "give `topics` and `headers`, or `component` and `sql`, or `component`, `path`, `list` and `fields`"
+        }
+        FactKind::Progress => {
+            "give `group` and `topics`, or `component` and `sql`, or `component`, `path`, `list` and `fields`"
+        }
+        _ => "give `component` and `sql`, or `component`, `path`, `list` and `fields`",
+    }
+}
