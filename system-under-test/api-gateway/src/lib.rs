@@ -7,6 +7,7 @@
 //! * [`upstream`]: which order instance gets a request, and whether it is sent again
 //! * [`http`]: what customers may reach
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use service_kit::service::Service;
@@ -22,17 +23,24 @@ pub mod upstream;
 /// # Errors
 /// A file cannot be read, or an address cannot be bound.
 pub async fn start(config: config::Config, service: Service) -> anyhow::Result<()> {
+    serve(config, &service).await.map(drop)
+}
+
+/// Starts the gateway and says where its public API is served.
+///
+/// # Errors
+/// A file cannot be read, or an address cannot be bound.
+pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<SocketAddr> {
     let off = config.defences.names_off();
     if !off.is_empty() {
         tracing::warn!(?off, "defences are off");
     }
-    let upstreams = upstream::Upstreams::new(
+    let upstreams = Arc::new(upstream::Upstreams::new(
         config.order_services,
         config.upstream,
         &config.defences,
         &service.metrics,
-    )?;
-    let upstreams = Arc::new(upstreams);
+    )?);
     let probing = upstreams.clone().probe(service.shutdown.token());
     service.spawn("probes", async move {
         probing.await;
@@ -40,8 +48,7 @@ pub async fn start(config: config::Config, service: Service) -> anyhow::Result<(
     });
     let edge = Arc::new(http::Edge::new(upstreams, config.edge, &config.defences));
     service.serve_http(axum::Router::new())?;
-    service
+    Ok(service
         .serve_tls(&config.public, http::router(edge))
-        .await?;
-    Ok(())
+        .await?)
 }

@@ -88,7 +88,10 @@ impl Rotation {
             .filter(|&member| matches!(self.standing(member), Standing::InRotation { .. }))
             .min_by_key(|&member| self.members[member].in_flight)?;
         self.members[chosen].in_flight += 1;
-        self.turn = (chosen + 1) % count;
+        // A repetition takes nobody's turn: else the instance that made it necessary would be the next one's first, always.
+        if tried.is_empty() {
+            self.turn = (chosen + 1) % count;
+        }
         Some(chosen)
     }
 
@@ -207,6 +210,20 @@ mod tests {
         assert_eq!(rotation.choose(&[]), Some(1));
         assert_eq!(rotation.choose(&[1]), Some(0));
         assert_eq!(rotation.choose(&[0, 1]), None);
+    }
+
+    #[test]
+    fn a_repetition_takes_nobodys_turn() {
+        let mut rotation = Rotation::new(2, None);
+        let mut first = Vec::new();
+        for _ in 0..4 {
+            let chosen = rotation.choose(&[]).expect("somebody");
+            rotation.finished(chosen);
+            let other = rotation.choose(&[chosen]).expect("the other one");
+            rotation.finished(other);
+            first.push(chosen);
+        }
+        assert_eq!(first, [0, 1, 0, 1]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! * [`ledger`]: all SQL
 //! * [`http`]: the public API and the control API
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -120,11 +121,28 @@ impl Provider {
     }
 }
 
+/// Where a provider is served.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The control API, health and metrics.
+    pub http: SocketAddr,
+    /// The public API.
+    pub public: SocketAddr,
+}
+
 /// Starts the provider: database, control API, public API.
 ///
 /// # Errors
 /// The database cannot be prepared, a file cannot be read, or an address cannot be bound.
 pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    serve(config, &service).await.map(drop)
+}
+
+/// Starts the provider and says where it is served.
+///
+/// # Errors
+/// As [`start`].
+pub async fn serve(config: Config, service: &Service) -> anyhow::Result<Addresses> {
     let pool = config.database.pool(&service.common.instance);
     service.health.check_database(&pool);
     let work = service.shutdown.tasks().clone();
@@ -134,10 +152,10 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         &service.metrics,
         work,
     );
-    service.serve_http(http::control::router(provider.clone()))?;
+    let http = service.serve_http(http::control::router(provider.clone()))?;
     migrate(&pool, MIGRATIONS, &service.shutdown).await?;
-    service
+    let public = service
         .serve_tls(&config.public, http::public::router(provider))
         .await?;
-    Ok(())
+    Ok(Addresses { http, public })
 }
