@@ -96,7 +96,7 @@ impl LocalPipeline {
             .map(|wire| (wire.plan.clone(), wire.port.address()))
             .collect();
         let entry_url = entry_url(&addresses)?;
-        let proxies = Proxies::start(wires, request.seed).await?;
+        let proxies = Proxies::start(wires, request.seed, ports).await?;
         let databases = match &infrastructure.database_server {
             Some(server) => Leased::new(
                 &infrastructure,

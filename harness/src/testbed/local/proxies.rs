@@ -6,9 +6,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use faultproxy::{FaultProxy, ProxyConfig};
-use futures::future::{join_all, try_join_all};
+use faultproxy::{KafkaSettings, Limits, Registry, registry::Wanted};
 use kafka_broker::{Address, Broker, BrokerConfig};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     links::LinkPlan,
@@ -22,11 +23,21 @@ use crate::{
 /// The name of the broker's listener that the harness uses.
 const HARNESS_LISTENER: &str = "harness";
 
-/// The proxies of a drill.
-#[derive(Debug, Default)]
+/// The proxies of a drill, and the server of the API that controls them.
+#[derive(Debug)]
 pub(super) struct Proxies {
-    links: Vec<(LinkPlan, Arc<FaultProxy>)>,
+    links: Vec<LinkPlan>,
+    registry: Arc<Registry>,
+    api: Api,
     _ports: Vec<Port>,
+}
+
+/// Toxiproxy's API, with our additions, on a loopback port.
+#[derive(Debug)]
+struct Api {
+    port: Port,
+    stop: CancellationToken,
+    serving: TaskTracker,
 }
 
 /// The broker of a drill.
@@ -92,47 +103,108 @@ impl DrillBroker {
 }
 
 impl Proxies {
-    /// Starts a proxy on every link. When this returns they accept connections.
-    pub(super) async fn start(wires: Vec<Wire>, seed: u64) -> Result<Self, TestbedError> {
-        let starting = wires
-            .into_iter()
-            .enumerate()
-            .map(|(place, wire)| async move {
-                let config = ProxyConfig {
-                    listen: wire.port.address(),
-                    // Proxies with the same seed would draw the same lots.
-                    seed: seed.wrapping_add(place as u64),
-                    ..ProxyConfig::new(&wire.plan.name, wire.upstream.to_string())
-                };
-                let proxy =
-                    FaultProxy::start(config)
-                        .await
-                        .map_err(|error| TestbedError::Failed {
-                            doing: format!("starting the proxy of {}", wire.plan.name),
-                            reason: error.to_string(),
-                        })?;
-                Ok(((wire.plan, proxy), wire.port))
-            });
-        let (links, ports) = try_join_all(starting).await?.into_iter().unzip();
+    /// Starts a proxy on every link, and the API. When this returns they accept connections.
+    pub(super) async fn start(
+        wires: Vec<Wire>,
+        seed: u64,
+        ports: &Ports,
+    ) -> Result<Self, TestbedError> {
+        let registry = Arc::new(Registry::new(seed, Limits::default()));
+        let (mut links, mut held) = (Vec::new(), Vec::new());
+        for (
+            place,
+            Wire {
+                plan,
+                port,
+                upstream,
+            },
+        ) in (0..).zip(wires)
+        {
+            let wanted = Wanted {
+                name: plan.name.clone(),
+                listen: port.address().to_string(),
+                upstream: upstream.to_string(),
+                enabled: Some(true),
+                kafka: (plan.protocol == Protocol::Kafka).then(KafkaSettings::default),
+                // Proxies with the same seed would draw the same lots.
+                seed: Some(seed.wrapping_add(place)),
+            };
+            registry
+                .create(wanted)
+                .await
+                .map_err(|error| TestbedError::Failed {
+                    doing: format!("starting the proxy of {}", plan.name),
+                    reason: error.to_string(),
+                })?;
+            links.push(plan);
+            held.push(port);
+        }
+        let api = Api::serve(Arc::clone(&registry), ports.reserve()?).await?;
         Ok(Self {
             links,
-            _ports: ports,
+            registry,
+            api,
+            _ports: held,
         })
     }
 
     /// The plans of all links.
     pub(super) fn plans(&self) -> impl Iterator<Item = &LinkPlan> {
-        self.links.iter().map(|(plan, _)| plan)
+        self.links.iter()
     }
 
     /// Base URL of the API that controls them.
     pub(super) fn api_url(&self) -> String {
-        String::new()
+        format!("http://{}", self.api.port.address())
     }
 
     /// Ends all of them: no task and no socket is left.
     pub(super) async fn stop(&self) {
-        join_all(self.links.iter().map(|(_, proxy)| proxy.shutdown())).await;
+        self.api.stop().await;
+        self.registry.shutdown().await;
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Api {
+    async fn serve(registry: Arc<Registry>, port: Port) -> Result<Self, TestbedError> {
+        let listener =
+            TcpListener::bind(port.address())
+                .await
+                .map_err(|error| TestbedError::Failed {
+                    doing: format!("serving the proxies' API on {}", port.address()),
+                    reason: error.to_string(),
+                })?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let serving = TaskTracker::new();
+        serving.spawn(async move {
+            let server = axum::serve(listener, faultproxy::api::router(registry));
+            tokio::select! {
+                served = server.into_future() => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "the proxies' API has ended");
+                    }
+                }
+                () = stopped.cancelled() => {}
+            }
+        });
+        serving.close();
+        Ok(Self {
+            port,
+            stop,
+            serving,
+        })
+    }
+
+    async fn stop(&self) {
+        self.stop.cancel();
+        self.serving.wait().await;
     }
 }
 
