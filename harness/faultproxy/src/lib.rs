@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod registry;
 pub mod toxic;
 
+pub use api::ApiServer;
 pub use counters::{KafkaCounts, ProxyCounts, ToxicCounts};
 pub use kafka::{
     KafkaAction, KafkaRule, KafkaRuleCounts, KafkaRuleError, KafkaRuleHandle, KafkaSettings,

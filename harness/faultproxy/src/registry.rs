@@ -109,6 +109,19 @@ impl Registry {
         Ok(proxy)
     }
 
+    /// Takes in a proxy that was started by itself; from now on the API works on it too.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub async fn insert(&self, proxy: Arc<FaultProxy>) -> Result<(), RegistryError> {
+        let mut proxies = self.proxies.lock().await;
+        if proxies.contains_key(proxy.name()) {
+            return Err(RegistryError::AlreadyExists);
+        }
+        proxies.insert(proxy.name().to_owned(), proxy);
+        Ok(())
+    }
+
     /// Starts each proxy, in place of one of the same name unless that listens and leads to the same already.
     ///
     /// # Errors

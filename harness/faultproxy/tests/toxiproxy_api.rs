@@ -2,34 +2,43 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use faultproxy::{Limits, Registry, api};
+use faultproxy::{ApiServer, FaultProxy, Limits, ProxyConfig, Registry};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{LIMIT, Server, echoed, rest};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 struct Api {
+    server: ApiServer,
     url: String,
     client: reqwest::Client,
 }
 
 impl Api {
     async fn start() -> Self {
+        Self::of(Arc::new(Registry::new(1, Limits::default()))).await
+    }
+
+    async fn of(registry: Arc<Registry>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let registry = Arc::new(Registry::new(1, Limits::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("its address"));
-        tokio::spawn(async move { axum::serve(listener, api::router(registry)).await });
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = ApiServer::start(registry, anywhere).await.expect("a port");
+        let url = server.url();
         let client = reqwest::Client::builder()
             .tls_certs_only([])
             .no_proxy()
             .timeout(LIMIT)
             .build()
             .expect("a client");
-        Self { url, client }
+        Self {
+            server,
+            url,
+            client,
+        }
     }
 
     async fn call(
@@ -358,4 +367,41 @@ async fn kafka_rules_are_for_kafka_proxies() {
     assert_eq!(api.delete(&format!("{rules}/acks")).await.0, 404);
     let (_, counters) = api.get("/firedrill/proxies/kafka/counters").await;
     assert_eq!(counters["kafka"]["rules"]["acks"]["acted"], json!(0));
+}
+
+#[tokio::test]
+async fn proxies_started_without_the_api_are_driven_through_it_whatever_their_name() {
+    let server = Server::answering().await;
+    let name = "order-service-1->postgres";
+    let proxy = FaultProxy::start(ProxyConfig::new(name, server.address.to_string()))
+        .await
+        .expect("a port");
+    let registry = Arc::new(Registry::new(1, Limits::default()));
+    registry
+        .insert(Arc::clone(&proxy))
+        .await
+        .expect("a new name");
+    assert!(registry.insert(Arc::clone(&proxy)).await.is_err());
+    let api = Api::of(registry).await;
+    let path = "/proxies/order-service-1-%3Epostgres";
+    let lose = json!({ "type": "lose_answer", "attributes": { "times": 1 } });
+    assert_eq!(api.post(&format!("{path}/toxics"), lose).await.0, 200);
+    let mut socket = support::connect(&proxy).await;
+    socket.write_all(b"request").await.expect("sent");
+    assert_eq!(rest(&mut socket).await.0, b"");
+    let (status, counters) = api.get(&format!("/firedrill{path}/counters")).await;
+    assert_eq!(
+        (
+            status,
+            &counters["toxics"]["lose_answer_downstream"]["answers_lost"]
+        ),
+        (200, &json!(1))
+    );
+    let address = api.server.address();
+    api.server.shutdown().await;
+    assert!(TcpStream::connect(address).await.is_err());
+    let mut socket = support::connect(&proxy).await;
+    socket.write_all(b"again").await.expect("sent");
+    socket.shutdown().await.expect("half closed");
+    assert_eq!(rest(&mut socket).await.0, b"answer to again");
 }

@@ -10,6 +10,7 @@
 mod error;
 mod firedrill;
 mod proxies;
+mod server;
 mod toxics;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use serde_json::json;
 
 use crate::registry::Registry;
 use error::Refusal;
+pub use server::ApiServer;
 
 /// The version of Toxiproxy whose API this is.
 pub const TOXIPROXY_VERSION: &str = "2.12.0";
