@@ -73,7 +73,8 @@ fn check_join(
     }
     let rebalance_timeout = match call.version {
         0 => session_timeout,
-        _ => milliseconds(request.rebalance_timeout_ms),
+        // A timeout of zero would end every rebalance before anybody could join it.
+        _ => milliseconds(request.rebalance_timeout_ms).max(config.min_session_timeout),
     };
     Ok((session_timeout, rebalance_timeout))
 }

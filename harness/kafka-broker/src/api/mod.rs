@@ -181,7 +181,7 @@ pub(crate) async fn answer(
         ApiKey::DescribeCluster => with!(brokers::describe_cluster),
         ApiKey::Produce => {
             let (request, afterwards) = call.read(api, &mut body)?;
-            match produce::produce(&mut call, request) {
+            match produce::produce(&mut call, request)? {
                 Some(answer) => call.write(api, answer, afterwards, out).await,
                 None => carry_out(api, afterwards).await.map(|()| Answer::None),
             }

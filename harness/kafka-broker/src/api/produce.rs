@@ -2,6 +2,7 @@
 
 use super::{Call, code};
 use crate::cluster::Models;
+use crate::connection::Ended;
 use crate::log::BatchHeader;
 use crate::transactions::Producer;
 use bytes::Bytes;
@@ -16,8 +17,12 @@ struct Appended {
     log_start: i64,
 }
 
-/// Appends each partition's batch; `None` if the producer wants no answer.
-pub(super) fn produce(call: &mut Call<'_>, request: ProduceRequest) -> Option<ProduceResponse> {
+/// Appends each partition's batch; `None` if the producer wants no answer. A failure that it could not be told of ends
+/// the connection, so that it looks at the metadata again.
+pub(super) fn produce(
+    call: &mut Call<'_>,
+    request: ProduceRequest,
+) -> Result<Option<ProduceResponse>, Ended> {
     let wants_answer = request.acks != 0;
     let transactional_id = request.transactional_id.map(|id| id.to_string());
     let spared = match request.acks {
@@ -57,10 +62,26 @@ pub(super) fn produce(call: &mut Call<'_>, request: ProduceRequest) -> Option<Pr
         };
         request.topic_data.into_iter().map(topic).collect()
     });
+    let responses: Vec<TopicProduceResponse> = responses;
     let answer = ProduceResponse::default()
         .with_responses(responses)
         .with_throttle_time_ms(call.throttle_ms());
-    wants_answer.then_some(answer)
+    if wants_answer {
+        return Ok(Some(answer));
+    }
+    let partitions = answer
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses);
+    match partitions
+        .map(|partition| partition.error_code)
+        .find(|&code| code != 0)
+    {
+        Some(code) => Err(Ended::quiet(format!(
+            "a record that wanted no answer was refused with error {code}"
+        ))),
+        None => Ok(None),
+    }
 }
 
 fn append(

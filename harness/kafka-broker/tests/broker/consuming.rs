@@ -23,6 +23,14 @@ fn commit(consumer: &StreamConsumer, topic: &str, partition: i32, offset: i64) {
     consumer.commit(&offsets, CommitMode::Sync).expect("commit");
 }
 
+fn append_to_each(broker: &Broker, partitions: i32) {
+    for partition in 0..partitions {
+        broker
+            .append("orders", partition, None, Some(b"value"), &[])
+            .expect("append");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_members_share_the_work_without_duplicates() {
     const MEMBERS: usize = 50;
@@ -224,6 +232,14 @@ async fn a_member_that_leaves_makes_room_at_once() {
         message = second.recv() => panic!("nothing was produced: {message:?}"),
         () = stable(&broker, "workers", 2) => {}
     }
+    append_to_each(&broker, 4);
+    for member in [&first, &second] {
+        for _ in 0..2 {
+            let (partition, offset, _) = next(member).await;
+            commit(member, "orders", partition, offset + 1);
+        }
+    }
+    // Closing a member before it has used its assignment can block in the client library, hence the records.
     tokio::task::spawn_blocking(move || drop(first))
         .await
         .expect("left");
@@ -231,12 +247,55 @@ async fn a_member_that_leaves_makes_room_at_once() {
         message = second.recv() => panic!("nothing was produced: {message:?}"),
         () = stable(&broker, "workers", 1) => {}
     }
+    append_to_each(&broker, 4);
+    for _ in 0..4 {
+        assert_eq!(next(&second).await.1, 1);
+    }
     let group = broker.group("workers").expect("group");
     assert_eq!(group.members[0].client_id, "second");
     let assigned: Vec<_> = (0..4)
         .map(|partition| ("orders".to_owned(), partition))
         .collect();
     assert_eq!(group.members[0].assigned, assigned);
+}
+
+/// With the cooperative strategy a member keeps what it has while another one joins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cooperative_member_goes_on_while_another_joins() {
+    let (broker, listener) = broker(BrokerConfig::default()).await;
+    broker.create_topic("orders", 4).expect("topic");
+    let cooperative = [("partition.assignment.strategy", "cooperative-sticky")];
+    let first = consumer(&listener, "workers", "orders", &cooperative);
+    append_to_each(&broker, 4);
+    let mut received = Vec::new();
+    for _ in 0..4 {
+        let (partition, offset, _) = next(&first).await;
+        commit(&first, "orders", partition, offset + 1);
+        received.push((partition, offset));
+    }
+    let second = consumer(&listener, "workers", "orders", &cooperative);
+    let shared = |broker: &Broker| {
+        let group = broker.group("workers").expect("group");
+        let shares = group.members.iter().map(|member| member.assigned.len());
+        group.state == GroupState::Stable && shares.eq([2, 2])
+    };
+    tokio::select! {
+        message = first.recv() => panic!("nothing new was produced: {message:?}"),
+        message = second.recv() => panic!("nothing new was produced: {message:?}"),
+        shared = broker.wait_for(LIMIT, shared) => assert!(shared, "{:?}", broker.group("workers")),
+    }
+    append_to_each(&broker, 4);
+    for member in [&first, &second] {
+        for _ in 0..2 {
+            let (partition, offset, _) = next(member).await;
+            received.push((partition, offset));
+        }
+    }
+    received.sort_unstable();
+    let once: Vec<_> = (0..4)
+        .flat_map(|partition| [(partition, 0), (partition, 1)])
+        .collect();
+    assert_eq!(received, once);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,14 @@
 use crate::clients::{
     LIMIT, broker, client, consumer, duplicates, next, producer, send_numbered, stored,
 };
+use crate::wire::{Wire, frame};
+use bytes::Bytes;
 use kafka_broker::{
     ApiKey, Broker, BrokerConfig, BrokerError, FaultAction, FaultRule, Listener, RecordHeader,
 };
+use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::protocol::StrBytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -132,4 +137,26 @@ async fn compressed_batches_are_stored_and_delivered_and_the_owner_is_told() {
         broker.records("orders", 0, 0),
         Err(BrokerError::Compressed { offset: 0, .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_wants_no_answers_is_cut_off_when_a_record_is_refused() {
+    let (broker, listener) = broker(BrokerConfig::default()).await;
+    broker.create_topic("orders", 1).expect("topic");
+    let batch = |partition| {
+        let data = PartitionProduceData::default()
+            .with_index(partition)
+            .with_records(Some(Bytes::from_static(b"no batch")));
+        let topic = TopicProduceData::default()
+            .with_name(StrBytes::from_static_str("orders").into())
+            .with_partition_data(vec![data]);
+        ProduceRequest::default()
+            .with_acks(0)
+            .with_topic_data(vec![topic])
+    };
+    let mut wire = Wire::connect(&listener).await;
+    wire.send(&frame(ApiKey::Produce, 9, 1, &batch(0)))
+        .await
+        .expect("sent");
+    assert!(wire.closed().await);
 }
