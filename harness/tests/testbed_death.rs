@@ -19,7 +19,7 @@ use firedrill::{
     diagnostic::Source,
     testbed::{
         PipelineRequest, Signal, Testbed,
-        local::{LocalOptions, LocalTestbed, lease},
+        local::{LocalOptions, LocalTestbed, lease, sweep},
     },
     topology::Topology,
 };
@@ -184,7 +184,7 @@ fn everything_dies_with_a_harness_that_is_killed_at_work() {
         "shared memory is left"
     );
 
-    let report = lease::sweep(runs.path());
+    let report = sweep::sweep(runs.path());
     assert_eq!(
         (report.runs.len(), report.failures.len()),
         (1, 0),
@@ -212,7 +212,7 @@ fn a_harness_that_is_killed_while_it_starts_leaves_nothing_after_the_next_sweep(
         harness.kill().expect("killed");
         harness.wait().expect("reaped");
         wait_for_death(runs.path());
-        let report = lease::sweep(runs.path());
+        let report = sweep::sweep(runs.path());
         assert!(report.failures.is_empty(), "{report:?}");
         assert!(
             report.processes.is_empty(),
@@ -237,7 +237,7 @@ fn a_sweep_spares_a_run_that_lives_and_ends_what_is_left_of_a_dead_one() {
     let mut harness = start_harness(runs.path());
     wait_until_up(&mut harness);
     let born = alive(runs.path());
-    let report = lease::sweep(runs.path());
+    let report = sweep::sweep(runs.path());
     assert_eq!(
         (
             report.runs.len(),
@@ -263,7 +263,7 @@ fn a_sweep_spares_a_run_that_lives_and_ends_what_is_left_of_a_dead_one() {
     harness.kill().expect("killed");
     harness.wait().expect("reaped");
     wait_for_death(runs.path());
-    let report = lease::sweep(runs.path());
+    let report = sweep::sweep(runs.path());
     assert_eq!(
         (report.runs.len(), report.shared_memory.len()),
         (1, 1),

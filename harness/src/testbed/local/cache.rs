@@ -1,15 +1,15 @@
 //! What outlives a run on purpose: fetched server programs and pre-made clusters.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use rustix::process::getuid;
 
-use super::lease::CleanReport;
+use super::sweep::CleanReport;
 use crate::testbed::TestbedError;
 
 /// The environment variable that names another cache folder.
@@ -56,11 +56,7 @@ pub(super) async fn lock(folder: &Path, what: &str) -> Result<CacheLock, Testbed
         doing: format!("locking {}", path.display()),
         reason: error.to_string(),
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(folder)
-        .map_err(failed)?;
+    make_reachable(folder).map_err(failed)?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -72,6 +68,22 @@ pub(super) async fn lock(folder: &Path, what: &str) -> Result<CacheLock, Testbed
         Ok(Ok(file)) => Ok(CacheLock { _file: file }),
         Ok(Err(error)) => Err(failed(error)),
         Err(error) => Err(failed(io::Error::other(error))),
+    }
+}
+
+/// Makes a folder that every user may pass through, whatever the umask is: the database server may run as another one.
+fn make_reachable(folder: &Path) -> io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        make_reachable(parent)?;
+    }
+    match fs::create_dir(folder) {
+        Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(0o755)),
+        // Somebody else was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

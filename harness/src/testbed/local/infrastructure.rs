@@ -11,10 +11,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     LocalOptions, build, cache,
     certificates::Certificates,
-    lease::{self, RunFolder},
+    lease::RunFolder,
     ports::Ports,
     postgres::{Cluster, ClusterPlan, DatabasePlan, Databases, Programs, server_user},
     processes::Processes,
+    sweep,
     warden::Warden,
 };
 use crate::{
@@ -143,7 +144,7 @@ fn probe_client(certificates: &Certificates) -> Result<reqwest::Client, TestbedE
 
 async fn sweep_dead_runs(options: &LocalOptions) {
     let runs = options.runs_folder.clone();
-    let report = tokio::task::spawn_blocking(move || lease::sweep(&runs)).await;
+    let report = tokio::task::spawn_blocking(move || sweep::sweep(&runs)).await;
     let report = report.unwrap_or_default();
     if !report.runs.is_empty() || !report.processes.is_empty() {
         tracing::info!(

@@ -3,11 +3,11 @@
 //! What is expensive is started once and shared ([`Infrastructure`]); every drill gets databases, a broker, proxies,
 //! ports and processes of its own, so that drills run in parallel and leave nothing behind. In reading order:
 //!
-//! * [`lease`]: what a run holds on this machine, and the sweep of what dead runs left.
+//! * [`lease`]: what a run holds on this machine. [`sweep`]: what dead runs left is removed.
 //! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness; `warden`: theirs.
 //! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
 //! * [`postgres`]: the server, and databases copied ahead of need.
-//! * `links`, `expand`, `proxies`, `instance`, `pipeline`: from the topology to the running system of one drill.
+//! * `links`, `expand`, `proxies`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
 
 pub mod build;
 pub mod cache;
@@ -21,9 +21,11 @@ mod log_tail;
 mod pipeline;
 pub mod ports;
 pub mod postgres;
+mod prepare;
 pub mod processes;
 mod proxies;
 mod shared_memory;
+pub mod sweep;
 mod warden;
 
 use std::{
@@ -35,9 +37,9 @@ use std::{
 use build::Progress;
 use futures::{FutureExt, future::BoxFuture};
 use infrastructure::Infrastructure;
-use lease::CleanReport;
 use pipeline::LocalPipeline;
 use postgres::PostgresSource;
+use sweep::CleanReport;
 
 use crate::{
     testbed::{Capabilities, Pipeline, PipelineRequest, Testbed, TestbedError},
@@ -156,7 +158,7 @@ impl Testbed for LocalTestbed {
 /// `all`, also the caches (pre-made clusters, fetched programs), unless a run lives that may need them.
 #[must_use]
 pub fn clean(all: bool) -> CleanReport {
-    let mut report = lease::sweep(&lease::runs_folder());
+    let mut report = sweep::sweep(&lease::runs_folder());
     if all {
         match cache::folder() {
             Ok(folder) if report.spared.is_empty() => cache::remove(&folder, &mut report),

@@ -4,7 +4,7 @@
 //! whatever a Kafka client learns from the broker leads it back through its own link. The harness has a listener too,
 //! with nothing in front.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use faultproxy::{KafkaSettings, Limits, Registry, registry::Wanted};
 use kafka_broker::{Address, Broker, BrokerConfig};
@@ -20,6 +20,8 @@ use crate::{
     topology::{Component, Protocol},
 };
 
+/// How long requests to the API that are under way may take to end.
+const API_STOP_LIMIT: Duration = Duration::from_secs(1);
 /// The name of the broker's listener that the harness uses.
 const HARNESS_LISTENER: &str = "harness";
 
@@ -185,13 +187,11 @@ impl Api {
         let serving = TaskTracker::new();
         serving.spawn(async move {
             let server = axum::serve(listener, faultproxy::api::router(registry));
-            tokio::select! {
-                served = server.into_future() => {
-                    if let Err(error) = served {
-                        tracing::error!(%error, "the proxies' API has ended");
-                    }
-                }
-                () = stopped.cancelled() => {}
+            let served = server
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the proxies' API has ended");
             }
         });
         serving.close();
@@ -204,7 +204,12 @@ impl Api {
 
     async fn stop(&self) {
         self.stop.cancel();
-        self.serving.wait().await;
+        if tokio::time::timeout(API_STOP_LIMIT, self.serving.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("a request to the proxies' API has not ended");
+        }
     }
 }
 

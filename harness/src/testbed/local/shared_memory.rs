@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use super::lease::CleanReport;
+use super::sweep::CleanReport;
 
 /// Removes the segments that servers below `run` named and to which nobody is attached any more.
 pub(super) fn remove_segments_of(run: &Path, report: &mut CleanReport) {

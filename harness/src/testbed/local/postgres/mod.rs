@@ -4,6 +4,7 @@ mod cluster;
 mod databases;
 mod fetch;
 mod programs;
+mod ready_made;
 mod scram;
 
 pub use cluster::{Cluster, ClusterPlan, server_user};

@@ -1,0 +1,161 @@
+//! What the start of a pipeline is made of: ports, addresses, databases, programs.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use super::{
+    expand::Meaning,
+    infrastructure::Infrastructure,
+    instance::{self, Probe},
+    links::{Cast, LinkPlan},
+    ports::Port,
+    postgres::ComponentDatabase,
+    processes::{DeathSignal, Launch},
+};
+use crate::{
+    testbed::TestbedError,
+    topology::{CUSTOMERS, Component, Program, Protocol, Provided},
+};
+
+/// Databases that go back unless the pipeline comes to own them.
+pub(super) struct Leased<'a> {
+    infrastructure: &'a Infrastructure,
+    databases: Vec<ComponentDatabase>,
+}
+
+impl<'a> Leased<'a> {
+    pub(super) fn new(
+        infrastructure: &'a Infrastructure,
+        databases: Vec<ComponentDatabase>,
+    ) -> Self {
+        Self {
+            infrastructure,
+            databases,
+        }
+    }
+
+    pub(super) fn of(&self, component: &str) -> Option<&ComponentDatabase> {
+        self.databases
+            .iter()
+            .find(|database| database.component == component)
+    }
+
+    pub(super) fn keep(mut self) -> Vec<ComponentDatabase> {
+        std::mem::take(&mut self.databases)
+    }
+}
+
+impl Drop for Leased<'_> {
+    fn drop(&mut self) {
+        if let Some(server) = &self.infrastructure.database_server {
+            server.databases.give_back(self.databases.drain(..));
+        }
+    }
+}
+
+pub(super) type OwnPorts = BTreeMap<String, BTreeMap<String, Port>>;
+
+/// A port for every port of every started instance.
+pub(super) fn reserve_own_ports(
+    infrastructure: &Infrastructure,
+    cast: &Cast,
+) -> Result<OwnPorts, TestbedError> {
+    let mut own = OwnPorts::new();
+    for component in infrastructure.topology.started() {
+        for instance in cast.get(&component.name).into_iter().flatten() {
+            let mut ports = BTreeMap::new();
+            for name in component.ports.keys() {
+                ports.insert(name.clone(), infrastructure.ports.reserve()?);
+            }
+            own.insert(instance.clone(), ports);
+        }
+    }
+    Ok(own)
+}
+
+/// Where servers listen, by instance and port. The broker is not among them: it has a listener for each client.
+pub(super) fn server_addresses(
+    infrastructure: &Infrastructure,
+    own: &OwnPorts,
+) -> BTreeMap<(String, String), SocketAddr> {
+    let mut addresses: BTreeMap<_, _> = own
+        .iter()
+        .flat_map(|(instance, ports)| {
+            ports
+                .iter()
+                .map(|(name, port)| ((instance.clone(), name.clone()), port.address()))
+        })
+        .collect();
+    if let Some(server) = &infrastructure.database_server {
+        for (name, component) in &infrastructure.topology.components {
+            if component.program == Program::Provided(Provided::Postgres) {
+                let ports = component.ports.keys();
+                addresses.extend(
+                    ports.map(|port| ((name.clone(), port.clone()), server.cluster.address())),
+                );
+            }
+        }
+    }
+    addresses
+}
+
+pub(super) fn entry_url(links: &[(LinkPlan, SocketAddr)]) -> Result<String, TestbedError> {
+    let entry = links.iter().find(|(plan, _)| plan.client == CUSTOMERS);
+    let (plan, address) = entry.ok_or_else(|| TestbedError::Failed {
+        doing: "looking for the customers' way in".to_owned(),
+        reason: "no instance of the entry component is started".to_owned(),
+    })?;
+    let scheme = if plan.protocol == Protocol::Https {
+        "https"
+    } else {
+        "http"
+    };
+    Ok(format!("{scheme}://{address}"))
+}
+
+pub(super) fn launch(
+    infrastructure: &Infrastructure,
+    meaning: &Meaning<'_>,
+) -> Result<Launch, TestbedError> {
+    let root = &infrastructure.topology.root;
+    let mut arguments = Vec::new();
+    let program = match &meaning.component.program {
+        Program::Command(words) => {
+            let mut words = words.iter();
+            let program = words.next().map(|word| instance::program(word, root));
+            arguments.extend(words.map(Into::into));
+            program
+        }
+        Program::Cargo { package } => infrastructure.binaries.get(package).cloned(),
+        Program::Provided(_) => None,
+    };
+    arguments.extend(meaning.arguments()?);
+    Ok(Launch {
+        program: program.ok_or_else(|| TestbedError::Failed {
+            doing: format!("starting {}", meaning.instance),
+            reason: "it has no program".to_owned(),
+        })?,
+        arguments,
+        folder: root.clone(),
+        environment: meaning.environment()?,
+        log: meaning
+            .request
+            .directory
+            .join(format!("{}.log", meaning.instance)),
+        user: None,
+        death_signal: DeathSignal::Kill,
+    })
+}
+
+pub(super) fn probe(component: &Component, ports: &BTreeMap<String, SocketAddr>) -> Probe {
+    let url = component.ready_probe().and_then(|(port, path)| {
+        let scheme = match component.ports.get(port) {
+            Some(Protocol::Https) => "https",
+            _ => "http",
+        };
+        Some(format!("{scheme}://{}{path}", ports.get(port)?))
+    });
+    url.map_or_else(
+        || Probe::Ports(ports.values().copied().collect()),
+        Probe::Url,
+    )
+}
