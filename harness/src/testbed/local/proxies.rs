@@ -4,12 +4,14 @@
 //! whatever a Kafka client learns from the broker leads it back through its own link. The harness has a listener too,
 //! with nothing in front.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use faultproxy::{KafkaSettings, Limits, Registry, registry::Wanted};
+use faultproxy::{ApiServer, KafkaSettings, Limits, Registry, registry::Wanted};
 use kafka_broker::{Address, Broker, BrokerConfig};
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     links::LinkPlan,
@@ -20,8 +22,6 @@ use crate::{
     topology::{Component, Protocol},
 };
 
-/// How long requests to the API that are under way may take to end.
-const API_STOP_LIMIT: Duration = Duration::from_secs(1);
 /// The name of the broker's listener that the harness uses.
 const HARNESS_LISTENER: &str = "harness";
 
@@ -30,16 +30,10 @@ const HARNESS_LISTENER: &str = "harness";
 pub(super) struct Proxies {
     links: Vec<LinkPlan>,
     registry: Arc<Registry>,
-    api: Api,
+    api_url: String,
+    /// None once it has been stopped.
+    api: Mutex<Option<ApiServer>>,
     _ports: Vec<Port>,
-}
-
-/// Toxiproxy's API, with our additions, on a loopback port.
-#[derive(Debug)]
-struct Api {
-    port: Port,
-    stop: CancellationToken,
-    serving: TaskTracker,
 }
 
 /// The broker of a drill.
@@ -141,11 +135,18 @@ impl Proxies {
             links.push(plan);
             held.push(port);
         }
-        let api = Api::serve(Arc::clone(&registry), ports.reserve()?).await?;
+        let port = ports.reserve()?;
+        let api = ApiServer::start(Arc::clone(&registry), port.address()).await;
+        let api = api.map_err(|error| TestbedError::Failed {
+            doing: format!("serving the proxies' API on {}", port.address()),
+            reason: error.to_string(),
+        })?;
+        held.push(port);
         Ok(Self {
             links,
             registry,
-            api,
+            api_url: api.url(),
+            api: Mutex::new(Some(api)),
             _ports: held,
         })
     }
@@ -157,59 +158,20 @@ impl Proxies {
 
     /// Base URL of the API that controls them.
     pub(super) fn api_url(&self) -> String {
-        format!("http://{}", self.api.port.address())
+        self.api_url.clone()
     }
 
     /// Ends all of them: no task and no socket is left.
     pub(super) async fn stop(&self) {
-        self.api.stop().await;
-        self.registry.shutdown().await;
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Api {
-    async fn serve(registry: Arc<Registry>, port: Port) -> Result<Self, TestbedError> {
-        let listener =
-            TcpListener::bind(port.address())
-                .await
-                .map_err(|error| TestbedError::Failed {
-                    doing: format!("serving the proxies' API on {}", port.address()),
-                    reason: error.to_string(),
-                })?;
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let serving = TaskTracker::new();
-        serving.spawn(async move {
-            let server = axum::serve(listener, faultproxy::api::router(registry));
-            let served = server
-                .with_graceful_shutdown(stopped.cancelled_owned())
-                .await;
-            if let Err(error) = served {
-                tracing::error!(%error, "the proxies' API has ended");
-            }
-        });
-        serving.close();
-        Ok(Self {
-            port,
-            stop,
-            serving,
-        })
-    }
-
-    async fn stop(&self) {
-        self.stop.cancel();
-        if tokio::time::timeout(API_STOP_LIMIT, self.serving.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!("a request to the proxies' API has not ended");
+        let api = self
+            .api
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(api) = api {
+            api.shutdown().await;
         }
+        self.registry.shutdown().await;
     }
 }
 
