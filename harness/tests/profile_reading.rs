@@ -265,3 +265,22 @@ fn a_sequence_names_faults_that_exist() {
     let said = complaints(&[("twice.toml", &sequence("twice"))]);
     assert!(said.contains("sequence itself"), "{said}");
 }
+
+#[test]
+fn fail_points_are_those_of_the_component() {
+    let crash = |component: &str, point: &str| {
+        complaints(&[(
+            "crash.toml",
+            &format!(
+                "catalogue = \"5.1\"\nsummary = \"Dead.\"\ncomponent = \"{component}\"\npoint = \"{point}\"\n\
+                 kind = \"fail_point\"\naction = \"kill\"\nfelt = {{ by = \"fail-point acted\" }}\n"
+            ),
+        )])
+    };
+    assert_eq!(crash("payment-service", "payment.before-work"), "");
+    let said = crash("payment-service", "payment.before-wrok");
+    assert!(said.contains("crash.toml:4:10"), "{said}");
+    assert!(said.contains("`payment.before-work`"), "{said}");
+    let said = crash("order-service", "payment.before-work");
+    assert!(said.contains("`order-service` has no fail-point"), "{said}");
+}

@@ -101,7 +101,13 @@ impl FaultKind for FailPoint {
     }
 
     fn named(&self) -> Vec<(&'static str, Named<'_>)> {
-        self.processes().named()
+        let processes = self.processes();
+        let mut named = processes.named();
+        if let Some(of) = processes.instance.or(processes.component) {
+            let point = &self.point;
+            named.push(("point", Named::FailPoint { of, point }));
+        }
+        named
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
@@ -195,10 +201,17 @@ impl Points {
     async fn arm(&self, instance: &str) -> Result<(), Cause> {
         let points = self.of(instance)?;
         let times = self.fault.times_at_once();
-        points
-            .arm(&self.fault.point, self.fault.action(), times)
-            .await?;
-        Ok(())
+        let armed = points.arm(&self.fault.point, self.fault.action(), times);
+        match armed.await {
+            // Under load the process may die at the point before it has answered that the point is armed.
+            Err(MechanismError::Unreachable { .. })
+                if self.fault.action == PointAction::Kill
+                    && self.fallen.has_ended_unnoticed(instance).await =>
+            {
+                Ok(())
+            }
+            answer => Ok(answer?),
+        }
     }
 
     async fn disarm(&self, instance: &str) -> Result<(), Cause> {

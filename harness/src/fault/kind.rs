@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, ExternalScript,
-    FailPoint, Latency, LinkDown, MessagesDuplicated, Mistake, Named, OffsetsReset, ProcessKilled,
-    ProcessPaused, RowsLocked, Witness,
+    FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated, Mistake, Named, OffsetsReset,
+    ProcessKilled, ProcessPaused, RowsLocked, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -137,6 +137,7 @@ kinds! {
     ConnectionReset,
     ConnectionCut,
     LinkDown,
+    KafkaAnswers,
     ProcessKilled,
     ProcessPaused,
     FailPoint,

@@ -71,6 +71,13 @@ pub enum Named<'a> {
     Component(&'a str),
     /// An instance of a component.
     Instance(&'a str),
+    /// A fail-point of a component, or of the component that an instance belongs to.
+    FailPoint {
+        /// The component or instance.
+        of: &'a str,
+        /// The fail-point.
+        point: &'a str,
+    },
     /// A topic of the broker, without the drill's prefix.
     Topic(&'a str),
 }

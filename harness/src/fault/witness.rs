@@ -47,6 +47,8 @@ witnesses! {
     ChargesWithoutAnswer = "charges without an answer",
     /// The proxies count every connection of a client that found no server behind its link.
     NoServer = "connections that found no server",
+    /// The link's proxy counts every Kafka request or answer that its rule really hurt.
+    QueueAnswers = "queue answers hurt",
     /// The testbed counts every process that the operating system reports as ended by a signal.
     ProcessesKilled = "processes killed",
     /// A prober counts the health probes that a frozen process left unanswered.

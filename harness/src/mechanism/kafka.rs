@@ -10,7 +10,7 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer},
     error::KafkaError,
-    message::{Message, OwnedHeaders, OwnedMessage},
+    message::{Message, OwnedMessage},
     producer::{FutureProducer, FutureRecord},
 };
 
@@ -224,7 +224,7 @@ impl Kafka {
                 record = record.payload(payload);
             }
             if let Some(headers) = message.headers() {
-                record = record.headers(copied(headers));
+                record = record.headers(headers.clone());
             }
             producer.send(record, ANSWER_WITHIN)
         });
@@ -236,25 +236,6 @@ impl Kafka {
                 Err((error, _)) => Err(self.failed("publishing a message once more")(error)),
             })
             .collect()
-    }
-
-    /// Publishes one record.
-    ///
-    /// # Errors
-    /// It was not acknowledged.
-    pub async fn publish(
-        &self,
-        producer: &FutureProducer,
-        topic: &str,
-        key: &str,
-        payload: &[u8],
-    ) -> Result<(i32, i64), MechanismError> {
-        let full = self.full_name(topic);
-        let record = FutureRecord::to(&full).key(key).payload(payload);
-        match producer.send(record, ANSWER_WITHIN).await {
-            Ok(place) => Ok((place.partition, place.offset)),
-            Err((error, _)) => Err(self.failed(&format!("publishing to {topic}"))(error)),
-        }
     }
 
     fn ends_with(&self, consumer: &BaseConsumer, topic: &str) -> Result<Offsets, MechanismError> {
@@ -326,10 +307,6 @@ impl Kafka {
         let doing = format!("{doing} at {}", self.access.bootstrap);
         move |error| MechanismError::failed(doing.clone(), error)
     }
-}
-
-fn copied(headers: &OwnedHeaders) -> OwnedHeaders {
-    headers.clone()
 }
 
 /// librdkafka's requests block; they get a thread of their own.

@@ -13,6 +13,11 @@ use super::{
     http::{Answer, Api, segment},
 };
 
+/// Where `faultproxy` tells what a proxy counted, below the proxy's path.
+const COUNTERS: &str = "/counters";
+/// Where `faultproxy` takes Kafka rules, below the proxy's path.
+const KAFKA_RULES: &str = "/kafka-rules";
+
 /// One proxy at a Toxiproxy-like API.
 #[derive(Debug, Clone)]
 pub struct ProxyControl {
@@ -79,6 +84,43 @@ pub struct ProxyCounts {
     /// By the toxic's name, those that were removed included.
     #[serde(default)]
     pub toxics: BTreeMap<String, ToxicCounts>,
+    /// What was counted of Kafka; none where the proxy does not read it.
+    #[serde(default)]
+    pub kafka: Option<KafkaCounts>,
+}
+
+/// A rule of a proxy in Kafka mode: what is done to which requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KafkaRule {
+    /// Unique on its proxy.
+    pub name: String,
+    /// The API as Kafka's documentation names it, `Produce`.
+    pub api: String,
+    /// Only requests that name this topic, prefix included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// The share of those requests, 0.0 to 1.0.
+    pub share: f64,
+    /// How often it acts at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// What is done, as `faultproxy` names it.
+    pub action: Value,
+}
+
+/// What one Kafka rule has really done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct KafkaRuleCounts {
+    /// Requests that were hurt.
+    pub acted: u64,
+}
+
+/// What a proxy in Kafka mode has counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct KafkaCounts {
+    /// By the rule's name, those that were removed included.
+    #[serde(default)]
+    pub rules: BTreeMap<String, KafkaRuleCounts>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,9 +228,71 @@ impl ProxyControl {
     /// # Errors
     /// The proxy does not answer, or does not count (Shopify's Toxiproxy does not).
     pub async fn counts(&self) -> Result<ProxyCounts, MechanismError> {
-        self.firedrill("reading the counters of", Method::GET, "/counters", None)
+        self.firedrill("reading the counters of", Method::GET, COUNTERS, None)
             .await?
+            .accepted()?
             .read()
+    }
+
+    /// Puts a Kafka rule in force and reads it back.
+    ///
+    /// # Errors
+    /// The proxy does not read Kafka frames, does not answer, refuses, or does something else than it was told.
+    pub async fn add_kafka_rule(&self, rule: &KafkaRule) -> Result<(), MechanismError> {
+        let doing = format!("adding the Kafka rule {} to", rule.name);
+        let body = serde_json::to_value(rule)
+            .map_err(|error| MechanismError::failed(doing.as_str(), error))?;
+        self.firedrill(&doing, Method::POST, KAFKA_RULES, Some(&body))
+            .await?
+            .accepted()?;
+        let answer = self
+            .firedrill(&doing, Method::GET, KAFKA_RULES, None)
+            .await?
+            .accepted()?;
+        let found: Vec<KafkaRule> = answer.read()?;
+        match found.iter().find(|found| found.name == rule.name) {
+            Some(found) if found.api == rule.api && found.topic == rule.topic => Ok(()),
+            _ => Err(answer.not_in_force()),
+        }
+    }
+
+    /// Takes a Kafka rule back; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The proxy does not answer, refuses, or keeps the rule.
+    pub async fn remove_kafka_rule(&self, rule: &str) -> Result<(), MechanismError> {
+        let doing = format!("removing the Kafka rule {rule} from");
+        let path = format!("{KAFKA_RULES}/{}", segment(rule));
+        let answer = self.firedrill(&doing, Method::DELETE, &path, None).await?;
+        if answer.status != StatusCode::NOT_FOUND {
+            answer.accepted()?;
+        }
+        let answer = self
+            .firedrill(&doing, Method::GET, KAFKA_RULES, None)
+            .await?
+            .accepted()?;
+        let left: Vec<KafkaRule> = answer.read()?;
+        if left.iter().any(|found| found.name == rule) {
+            return Err(answer.not_in_force());
+        }
+        Ok(())
+    }
+
+    /// How often a Kafka rule really hurt a request, also after it was removed.
+    ///
+    /// # Errors
+    /// The proxy does not answer, or never had this rule.
+    pub async fn kafka_rule_acted(&self, rule: &str) -> Result<u64, MechanismError> {
+        let counts: KafkaCounts = self.counts().await?.kafka.unwrap_or_default();
+        let rule_counts = counts.rules.get(rule).copied();
+        rule_counts.map(|counts| counts.acted).ok_or_else(|| {
+            MechanismError::unknown(
+                "Kafka rule",
+                rule,
+                self.name.as_str(),
+                counts.rules.into_keys().collect(),
+            )
+        })
     }
 
     async fn firedrill(
@@ -200,7 +304,7 @@ impl ProxyControl {
     ) -> Result<Answer, MechanismError> {
         let doing = format!("{doing} {}", self.name);
         let path = format!("/firedrill/proxies/{}{path}", segment(&self.name));
-        self.api.ask(&doing, method, &path, body).await?.accepted()
+        self.api.ask(&doing, method, &path, body).await
     }
 
     async fn ask(

@@ -119,6 +119,21 @@ fn unknown_name(
                 topology.components.values().flat_map(instances).collect(),
             ),
         },
+        Named::FailPoint { of, point } => {
+            // An unknown component is complained about by itself.
+            let component = topology
+                .components
+                .get(*of)
+                .or_else(|| topology.components.get(component_of(of)?))?;
+            match component.fail_points.iter().any(|known| known == point) {
+                true => None,
+                false => complain(
+                    point,
+                    format!("`{}` has no fail-point `{point}`", component.name),
+                    component.fail_points.clone(),
+                ),
+            }
+        }
         Named::Topic(name) => {
             let known: Vec<String> = topology
                 .components

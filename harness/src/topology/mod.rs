@@ -61,6 +61,8 @@ pub struct Component {
     pub settings: BTreeMap<String, Template>,
     /// How long it may take to stop after SIGTERM before it is killed, in seconds.
     pub stop_grace_s: u64,
+    /// Moments between two effects at which it can be killed, delayed or made to fail, by name.
+    pub fail_points: Vec<String>,
     /// Topics, without the drill's prefix, that exist before anything is started; only a Kafka broker has them.
     pub topics: BTreeMap<String, Topic>,
 }

@@ -148,6 +148,7 @@ impl<'a> Reader<'a> {
             }),
             settings,
             stop_grace_s: shape.stop_grace_s.unwrap_or(STOP_GRACE_S),
+            fail_points: shape.fail_points.clone(),
             topics: shape
                 .topics
                 .iter()

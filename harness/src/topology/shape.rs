@@ -73,6 +73,9 @@ pub(super) struct ComponentShape {
     pub(super) settings: BTreeMap<String, SettingShape>,
     /// How long it may take to stop after SIGTERM before it is killed, in seconds; 10 unless said otherwise.
     pub(super) stop_grace_s: Option<u64>,
+    /// Moments between two effects at which it can be killed, delayed or made to fail, by name.
+    #[serde(default)]
+    pub(super) fail_points: Vec<String>,
     /// Topics that exist before anything is started; only for Kafka.
     #[serde(default)]
     pub(super) topics: BTreeMap<String, TopicShape>,

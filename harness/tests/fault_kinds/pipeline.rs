@@ -1,0 +1,277 @@
+//! A small system in memory: as many real parts as a test asks for, behind the trait that a testbed offers.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use firedrill::testbed::{
+    Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, Signal, TestbedError,
+};
+use futures::{FutureExt, future::BoxFuture};
+use std::os::unix::process::ExitStatusExt;
+use tokio::sync::watch;
+
+use super::victim;
+
+/// A system of a few parts.
+#[derive(Default)]
+pub(crate) struct SmallPipeline {
+    processes: BTreeMap<String, Arc<Process>>,
+    addresses: BTreeMap<String, SocketAddr>,
+    links: Vec<LinkProxy>,
+    databases: BTreeMap<String, String>,
+    kafka: Option<KafkaAccess>,
+}
+
+impl SmallPipeline {
+    /// Starts processes of one component, all ready when this returns.
+    pub(crate) async fn with_victims(mut self, component: &str, count: usize) -> Self {
+        for number in 1..=count {
+            let name = format!("{component}-{number}");
+            let process = Process::new(&name);
+            process.start().expect("the victim starts");
+            self.addresses.insert(name.clone(), process.address);
+            self.processes.insert(name, process);
+        }
+        for name in self.processes.keys() {
+            self.ready(name, Duration::from_secs(20))
+                .await
+                .expect("the victim is ready");
+        }
+        self
+    }
+
+    /// Adds the `http` port of something that runs elsewhere.
+    pub(crate) fn with_address(mut self, instance: &str, address: SocketAddr) -> Self {
+        self.addresses.insert(instance.to_owned(), address);
+        self
+    }
+
+    pub(crate) fn with_link(mut self, link: LinkProxy) -> Self {
+        self.links.push(link);
+        self
+    }
+
+    pub(crate) fn with_database(mut self, component: &str, url: &str) -> Self {
+        self.databases.insert(component.to_owned(), url.to_owned());
+        self
+    }
+
+    pub(crate) fn with_kafka(mut self, access: KafkaAccess) -> Self {
+        self.kafka = Some(access);
+        self
+    }
+
+    pub(crate) fn share(self) -> Arc<dyn Pipeline> {
+        Arc::new(self)
+    }
+
+    fn process(&self, instance: &str) -> Result<&Arc<Process>, TestbedError> {
+        self.processes
+            .get(instance)
+            .ok_or_else(|| failed(&format!("finding {instance}"), "there is no such process"))
+    }
+}
+
+/// A child process that can be killed and started again.
+struct Process {
+    name: String,
+    address: SocketAddr,
+    state: Mutex<State>,
+    ends: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    pid: Option<u32>,
+    exits: Vec<Exit>,
+}
+
+impl Process {
+    fn new(name: &str) -> Arc<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Arc::new(Self {
+            name: name.to_owned(),
+            address: port.local_addr().expect("an address"),
+            state: Mutex::default(),
+            ends: watch::Sender::new(0),
+        })
+    }
+
+    fn start(self: &Arc<Self>) -> Result<(), TestbedError> {
+        let mut child = tokio::process::Command::from(victim::command(self.address))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(&format!("starting {}", self.name), &error.to_string()))?;
+        self.state().pid = child.id();
+        let process = Arc::clone(self);
+        tokio::spawn(async move {
+            let status = child.wait().await.expect("the child can be waited for");
+            let count = {
+                let mut state = process.state();
+                state.pid = None;
+                state.exits.push(Exit {
+                    code: status.code(),
+                    signal: status.signal(),
+                    expected: false,
+                });
+                state.exits.len()
+            };
+            process.ends.send_replace(count);
+        });
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), TestbedError> {
+        let signal = match signal {
+            Signal::Kill => rustix::process::Signal::KILL,
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Stop => rustix::process::Signal::STOP,
+            Signal::Continue => rustix::process::Signal::CONT,
+        };
+        let pid = self.state().pid.and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        let doing = format!("sending a signal to {}", self.name);
+        let pid = pid.ok_or_else(|| failed(&doing, "it does not run"))?;
+        rustix::process::kill_process(pid, signal)
+            .map_err(|error| failed(&doing, &error.to_string()))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline for SmallPipeline {
+    fn instances(&self, component: &str) -> Vec<String> {
+        let of_component = |name: &&String| {
+            name.as_str() == component
+                || name
+                    .strip_prefix(component)
+                    .and_then(|rest| rest.strip_prefix('-'))
+                    .is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        self.addresses
+            .keys()
+            .filter(of_component)
+            .cloned()
+            .collect()
+    }
+
+    fn links(&self, selector: &LinkSelector) -> Result<Vec<LinkProxy>, TestbedError> {
+        let side = |instance: &str, wanted: &str| {
+            instance == wanted || firedrill::fault::component_of(instance) == Some(wanted)
+        };
+        let found: Vec<LinkProxy> = self
+            .links
+            .iter()
+            .filter(|link| side(&link.client, &selector.client))
+            .filter(|link| side(&link.server, &selector.server))
+            .cloned()
+            .collect();
+        if found.is_empty() {
+            return Err(failed("finding a link", "there is none"));
+        }
+        Ok(found)
+    }
+
+    fn address(&self, instance: &str, port: &str) -> Option<SocketAddr> {
+        (port == "http").then(|| self.addresses.get(instance).copied())?
+    }
+
+    fn entry_url(&self) -> String {
+        String::new()
+    }
+
+    fn certificate_authority_pem(&self) -> &str {
+        ""
+    }
+
+    fn database_url(&self, component: &str) -> Option<String> {
+        self.databases.get(component).cloned()
+    }
+
+    fn kafka(&self) -> Option<KafkaAccess> {
+        self.kafka.clone()
+    }
+
+    fn signal<'a>(
+        &'a self,
+        instance: &'a str,
+        signal: Signal,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move { self.process(instance)?.signal(signal) }.boxed()
+    }
+
+    fn start_again<'a>(&'a self, instance: &'a str) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move {
+            let process = self.process(instance)?;
+            if process.state().pid.is_some() {
+                return Err(failed(&format!("starting {instance}"), "it runs already"));
+            }
+            process.start()
+        }
+        .boxed()
+    }
+
+    fn ready<'a>(
+        &'a self,
+        instance: &'a str,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move {
+            let address = self.process(instance)?.address;
+            let ready = async {
+                while victim::get(address, "/health/ready").await != Some(200) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(within, ready)
+                .await
+                .map_err(|_| failed(&format!("waiting for {instance}"), "it is not ready"))
+        }
+        .boxed()
+    }
+
+    fn exits(&self, instance: &str) -> Vec<Exit> {
+        let process = self.processes.get(instance);
+        process
+            .map(|process| process.state().exits.clone())
+            .unwrap_or_default()
+    }
+
+    fn wait_for_exit<'a>(&'a self, instance: &'a str, seen: usize) -> BoxFuture<'a, Exit> {
+        async move {
+            let process = self.process(instance).expect("a process");
+            let mut ends = process.ends.subscribe();
+            ends.wait_for(|count| *count > seen)
+                .await
+                .expect("it is watched");
+            process.state().exits[seen].clone()
+        }
+        .boxed()
+    }
+
+    fn log(&self, _instance: &str) -> Option<PathBuf> {
+        None
+    }
+
+    fn stop(&self) -> BoxFuture<'_, Result<(), TestbedError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+fn failed(doing: &str, reason: &str) -> TestbedError {
+    TestbedError::Failed {
+        doing: doing.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
