@@ -1,5 +1,6 @@
 //! The stand-alone command: proxies under an HTTP API that Toxiproxy's clients understand.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ async fn main() -> Result<()> {
     let filter = EnvFilter::try_new(&arguments.log).context("--log is no filter")?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 

@@ -416,6 +416,11 @@ async fn toxics_are_added_changed_and_removed_by_name() {
         proxy.add_toxic(wrong).err(),
         Some(ToxicError::InvalidAttributes(_))
     ));
+    let wrong = latency(u64::MAX, Stream::Upstream);
+    assert!(matches!(
+        proxy.add_toxic(wrong).err(),
+        Some(ToxicError::InvalidAttributes(_))
+    ));
     let wrong = Toxic::new(ToxicKind::lose_answer(None), Stream::Upstream);
     assert_eq!(
         proxy.add_toxic(wrong).err(),

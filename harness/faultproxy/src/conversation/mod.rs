@@ -108,3 +108,72 @@ impl Conversation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record() -> impl Strategy<Value = Vec<u8>> {
+        let body = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..90),
+            prop::collection::vec(any::<u8>(), 0..60).prop_map(|body| {
+                // Looks like a hello until its length ends.
+                [vec![body.len() as u8 % 3, 0, 0, body.len() as u8], body].concat()
+            }),
+        ];
+        (18_u8..26, body)
+            .prop_map(|(kind, body)| [vec![kind, 3, 3, 0, body.len() as u8], body].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_nothing_panics_and_marks_lie_in_their_piece(
+            said in prop::collection::vec((any::<bool>(), record(), 1..40_usize), 1..20),
+            start in any::<u8>(),
+        ) {
+            let mut conversation = Conversation::default();
+            let now = Instant::now();
+            conversation.listen(Stream::Upstream, &[if start < 200 { records::HANDSHAKE } else { start }], now);
+            for (upstream, bytes, size) in said {
+                let stream = if upstream { Stream::Upstream } else { Stream::Downstream };
+                for piece in bytes.chunks(size) {
+                    for mark in conversation.listen(stream, piece, now) {
+                        prop_assert!(mark.offset < piece.len());
+                    }
+                    conversation.tickets_expected_until(now);
+                }
+            }
+            prop_assert!(conversation.answered_marks() <= conversation.upstream_marks());
+        }
+    }
+
+    #[test]
+    fn without_tls_every_piece_counts() {
+        let mut conversation = Conversation::default();
+        let now = Instant::now();
+        assert_eq!(
+            conversation.listen(Stream::Upstream, b"GET /", now).len(),
+            1
+        );
+        assert_eq!(
+            (conversation.upstream_marks(), conversation.answered_marks()),
+            (1, 0)
+        );
+        let marks = conversation.listen(Stream::Downstream, b"HTTP/1.1 200", now);
+        assert_eq!(
+            marks,
+            [Mark {
+                offset: 0,
+                bytes: 12,
+                is_first: true
+            }]
+        );
+        assert_eq!(
+            (conversation.upstream_marks(), conversation.answered_marks()),
+            (1, 1)
+        );
+        assert!(!conversation.is_tls());
+    }
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::answer;
 use super::api_key::ApiKey;
 use crate::counters::Count;
+use crate::toxic::LONGEST_WAIT_MS;
 
 /// What a rule does to a request that it applies to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +151,9 @@ pub(super) fn validate(rule: &KafkaRule) -> Result<ApiKey, KafkaRuleError> {
     }
     if !(0.0..=1.0).contains(&rule.share) {
         return invalid(format!("share must be from 0.0 to 1.0, is {}", rule.share));
+    }
+    if matches!(rule.action, KafkaAction::Delay { delay_ms } if delay_ms > LONGEST_WAIT_MS) {
+        return invalid(format!("nothing waits longer than {LONGEST_WAIT_MS} ms"));
     }
     let Some(api) = ApiKey::named(&rule.api) else {
         return invalid(format!("unknown api {:?}", rule.api));

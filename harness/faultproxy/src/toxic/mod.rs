@@ -22,6 +22,9 @@ use crate::conversation::Mark;
 use crate::counters::{ToxicCounters, ToxicCounts};
 use crate::dice::Dice;
 
+/// The longest time that a toxic or a rule may make anything wait, in milliseconds: a week.
+pub const LONGEST_WAIT_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
 /// The direction that data flows in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -242,6 +245,19 @@ impl ToxicKind {
         }
     }
 
+    /// Every time in its parameters, in milliseconds.
+    fn waits(&self) -> Vec<u64> {
+        match *self {
+            Self::Latency {
+                latency_ms,
+                jitter_ms,
+            } => vec![latency_ms, jitter_ms],
+            Self::Timeout { timeout_ms } | Self::ResetPeer { timeout_ms } => vec![timeout_ms],
+            Self::LoseAnswer { drain_ms, .. } => vec![drain_ms],
+            Self::LimitData { .. } => Vec::new(),
+        }
+    }
+
     pub(crate) fn times(&self) -> u64 {
         match self {
             Self::LoseAnswer {
@@ -303,7 +319,7 @@ impl Toxic {
     /// Checks what a proxy could not act on.
     ///
     /// # Errors
-    /// A share outside 0.0..=1.0, an empty name, or a `lose_answer` on requests.
+    /// A share outside 0.0..=1.0, a wait beyond [`LONGEST_WAIT_MS`], an empty name, or a `lose_answer` on requests.
     pub fn validate(&self) -> Result<(), ToxicError> {
         let share = |what: &str, value: f64| {
             let text = format!("{what} must be from 0.0 to 1.0, is {value}");
@@ -315,6 +331,15 @@ impl Toxic {
         share("toxicity", self.toxicity)?;
         if self.name.is_empty() {
             return Err(ToxicError::InvalidAttributes("name is empty".to_owned()));
+        }
+        if let Some(wait) = self
+            .kind
+            .waits()
+            .into_iter()
+            .find(|wait| *wait > LONGEST_WAIT_MS)
+        {
+            let text = format!("nothing waits longer than {LONGEST_WAIT_MS} ms, here {wait}");
+            return Err(ToxicError::InvalidAttributes(text));
         }
         if let ToxicKind::LoseAnswer { share: lost, .. } = &self.kind {
             share("share", *lost)?;
