@@ -137,6 +137,11 @@ impl Judgement {
         Self::without_history(DrillVerdict::HarnessError, sentence.into())
     }
 
+    /// Nothing can be said about the system, and the harness did not fail otherwise.
+    pub fn undetermined(sentence: impl Into<String>) -> Self {
+        Self::without_history(DrillVerdict::Undetermined, sentence.into())
+    }
+
     fn without_history(verdict: DrillVerdict, sentence: String) -> Self {
         Self {
             verdict,

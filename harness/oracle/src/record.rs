@@ -484,6 +484,16 @@ pub enum Expectation {
 }
 
 impl Expectation {
+    /// All names, for checking what `@without:` tags say.
+    pub const NAMES: [&'static str; 6] = [
+        "provider-attempts-bounded",
+        "failures-bounded",
+        "orders-accepted",
+        "exactly-the-stock-sold",
+        "orders-in-state",
+        "messages-parked",
+    ];
+
     /// The name under which a broken expectation is reported, as `@without:` tags name it.
     pub fn name(&self) -> &'static str {
         match self {
