@@ -118,14 +118,12 @@ fn arguments(packages: &BTreeSet<String>, running: Option<&Path>) -> Vec<OsStrin
     let mut arguments: Vec<OsString> = vec![
         "build".into(),
         "--message-format=json-render-diagnostics".into(),
+        // Features are resolved over the packages that are named: with fewer than all of them, dependencies would be
+        // built a second time with other features.
+        "--workspace".into(),
     ];
     for package in packages {
-        arguments.extend([
-            "--package".into(),
-            package.into(),
-            "--bin".into(),
-            package.into(),
-        ]);
+        arguments.extend(["--bin".into(), package.into()]);
     }
     if let Some(place) = running.and_then(Place::of) {
         arguments.extend(["--target-dir".into(), place.target_folder.into()]);
