@@ -1,0 +1,134 @@
+//! One attempt of a customer over HTTPS, as a browser or an app would make it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{generator::Intent, outcome::Seen};
+
+/// Places orders at the system's entry.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    entry_url: String,
+}
+
+/// The client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the customers' HTTP client could not be made: {0}")]
+pub struct ClientError(#[from] reqwest::Error);
+
+/// Longest answer a customer reads, in bytes.
+const LONGEST_ANSWER_BYTES: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+struct Answer {
+    order_id: Option<String>,
+    error: Option<ErrorBody>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    code: Option<String>,
+}
+
+impl Client {
+    /// A client that trusts only the drill's certificate authority (PEM) and gives an attempt up after `patience`.
+    ///
+    /// # Errors
+    /// The certificate cannot be read.
+    pub fn new(
+        entry_url: &str,
+        certificate_authority_pem: &str,
+        patience: Duration,
+    ) -> Result<Self, ClientError> {
+        let authority = reqwest::Certificate::from_pem(certificate_authority_pem.as_bytes())?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([authority])
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(patience)
+            .timeout(patience)
+            .pool_idle_timeout(Duration::from_secs(10))
+            .build()?;
+        Ok(Self {
+            http,
+            entry_url: entry_url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Tries once to place the order.
+    pub async fn place_order(&self, intent: &Intent) -> Seen {
+        let body = json!({
+            "reference": intent.reference,
+            "customer_id": intent.customer,
+            "lines": intent.lines,
+        });
+        let mut request = self
+            .http
+            .post(format!("{}/orders", self.entry_url))
+            .header("x-client-id", &intent.customer)
+            .json(&body);
+        if let Some(key) = &intent.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() || error.is_builder() => {
+                return Seen::NotSent {
+                    reason: chain(&error),
+                };
+            }
+            Err(error) => {
+                return Seen::NoAnswer {
+                    reason: chain(&error),
+                };
+            }
+        };
+        let status = response.status().as_u16();
+        match read_answer(response).await {
+            Ok(body) => {
+                let answer = serde_json::from_slice::<Answer>(&body).ok();
+                let (order_id, code) = match answer {
+                    Some(answer) => (answer.order_id, answer.error.and_then(|error| error.code)),
+                    None => (None, None),
+                };
+                Seen::Answer {
+                    status,
+                    order_id,
+                    code,
+                }
+            }
+            Err(reason) => Seen::NoAnswer { reason },
+        }
+    }
+}
+
+async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
+        if body.len() + chunk.len() > LONGEST_ANSWER_BYTES {
+            return Err(format!(
+                "an answer of more than {LONGEST_ANSWER_BYTES} bytes"
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// An error with its causes, innermost last, without saying anything twice.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}

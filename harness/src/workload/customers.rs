@@ -1,0 +1,283 @@
+//! The running load: draws intents, paces them, carries them out and hands every attempt to a journal.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use firedrill_oracle::record::{Operation, Outcome};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    client::Client,
+    generator::{Generator, Intent},
+    outcome,
+    pace::{OPEN_LOOP_LIMIT, Pace},
+};
+
+/// What customers are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Habits {
+    /// Whether they send an idempotency key.
+    pub with_key: bool,
+    /// How often they try in all when an outcome is unknown; always with the same key, never without one.
+    pub attempts: u32,
+    /// How long they wait before they try again, in milliseconds.
+    pub pause_ms: u64,
+    /// Most products in one order.
+    pub most_lines: u32,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            with_key: true,
+            attempts: 1,
+            pause_ms: 200,
+            most_lines: 3,
+        }
+    }
+}
+
+/// What the customers have done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CustomersReport {
+    /// Attempts whose outcome is known to the customer (even as unknown).
+    pub attempted: u64,
+    /// Attempts that were answered with an accepted order.
+    pub accepted: u64,
+    /// Attempts that were refused.
+    pub refused: u64,
+    /// Attempts with an unknown outcome.
+    pub unknown: u64,
+    /// Starts of an open loop that had to wait because too many were under way.
+    pub held_back: u64,
+}
+
+/// Takes every attempt as soon as its outcome is known; must not block for long.
+pub type OperationSink = Arc<dyn Fn(Operation) + Send + Sync>;
+
+#[derive(Default)]
+struct Counters {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    unknown: AtomicU64,
+    held_back: AtomicU64,
+}
+
+struct Shop {
+    client: Client,
+    sink: OperationSink,
+    clock: Instant,
+    counters: Counters,
+    attempted: watch::Sender<u64>,
+    habits: Habits,
+    abandon: CancellationToken,
+}
+
+/// Customers at work. Dropping them abandons every attempt at once.
+pub struct Customers {
+    shop: Arc<Shop>,
+    stop: CancellationToken,
+    work: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Customers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.shop.abandon.cancel();
+    }
+}
+
+impl Customers {
+    /// Lets customers come. `clock` is the moment the drill began; times in the journal count from there.
+    pub fn start(
+        client: Client,
+        generator: Generator,
+        pace: Pace,
+        habits: Habits,
+        clock: Instant,
+        sink: OperationSink,
+    ) -> Self {
+        let shop = Shop::open(client, habits, clock, sink);
+        let stop = CancellationToken::new();
+        let work = tokio::spawn(run(shop.clone(), generator, pace, stop.clone()));
+        Self { shop, stop, work }
+    }
+
+    /// Lets these customers come at the same moment, each once.
+    pub fn start_at_once(
+        client: Client,
+        intents: Vec<Intent>,
+        habits: Habits,
+        clock: Instant,
+        sink: OperationSink,
+    ) -> Self {
+        let shop = Shop::open(client, habits, clock, sink);
+        let mut under_way: JoinSet<()> = intents
+            .into_iter()
+            .map(|intent| carry_out(shop.clone(), intent))
+            .collect();
+        let work = tokio::spawn(async move { while under_way.join_next().await.is_some() {} });
+        Self {
+            shop,
+            stop: CancellationToken::new(),
+            work,
+        }
+    }
+
+    /// What has happened so far.
+    pub fn report(&self) -> CustomersReport {
+        let counters = &self.shop.counters;
+        CustomersReport {
+            attempted: *self.shop.attempted.borrow(),
+            accepted: counters.accepted.load(Ordering::Relaxed),
+            refused: counters.refused.load(Ordering::Relaxed),
+            unknown: counters.unknown.load(Ordering::Relaxed),
+            held_back: counters.held_back.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until so many attempts have been made in all, or the customers were stopped.
+    pub async fn wait_for_attempts(&self, count: u64) {
+        let mut attempted = self.shop.attempted.subscribe();
+        tokio::select! {
+            _ = attempted.wait_for(|so_far| *so_far >= count) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Nobody new comes; those under way get their outcome. After `within` the rest is abandoned (outcome unknown).
+    pub async fn stop(&mut self, within: Duration) -> CustomersReport {
+        self.stop.cancel();
+        if tokio::time::timeout(within, &mut self.work).await.is_err() {
+            self.shop.abandon.cancel();
+            let _ = (&mut self.work).await;
+        }
+        self.report()
+    }
+}
+
+impl Shop {
+    fn open(client: Client, habits: Habits, clock: Instant, sink: OperationSink) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            sink,
+            clock,
+            counters: Counters::default(),
+            attempted: watch::Sender::new(0),
+            habits,
+            abandon: CancellationToken::new(),
+        })
+    }
+}
+
+async fn run(shop: Arc<Shop>, generator: Generator, pace: Pace, stop: CancellationToken) {
+    let habits = shop.habits;
+    let generator = Mutex::new(generator);
+    let draw = Arc::new(move || {
+        let mut generator = generator
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        generator.next_intent(habits.with_key, habits.most_lines)
+    });
+    let mut under_way = JoinSet::new();
+    match pace {
+        Pace::PerSecond(_) => open_loop(&shop, &*draw, pace, &stop, &mut under_way).await,
+        Pace::Concurrent(customers) => {
+            for _ in 0..customers {
+                let (shop, draw, stop) = (shop.clone(), draw.clone(), stop.clone());
+                under_way.spawn(async move {
+                    while !stop.is_cancelled() {
+                        carry_out(shop.clone(), draw()).await;
+                    }
+                });
+            }
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+async fn open_loop(
+    shop: &Arc<Shop>,
+    draw: &(impl Fn() -> Intent + Sync),
+    pace: Pace,
+    stop: &CancellationToken,
+    under_way: &mut JoinSet<()>,
+) {
+    let places = Arc::new(Semaphore::new(OPEN_LOOP_LIMIT));
+    let start = Instant::now();
+    for index in 0.. {
+        let Some(due) = pace.due(index) else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(start + due) => {}
+            () = stop.cancelled() => return,
+        }
+        while under_way.try_join_next().is_some() {}
+        if places.available_permits() == 0 {
+            shop.counters.held_back.fetch_add(1, Ordering::Relaxed);
+        }
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            () = stop.cancelled() => return,
+        };
+        let attempt = carry_out(shop.clone(), draw());
+        under_way.spawn(async move {
+            attempt.await;
+            drop(place);
+        });
+    }
+}
+
+async fn carry_out(shop: Arc<Shop>, intent: Intent) {
+    for attempt in 1..=shop.habits.attempts.max(1) {
+        let started_us = micros(shop.clock);
+        let outcome = tokio::select! {
+            seen = shop.client.place_order(&intent) => outcome::decide(seen),
+            () = shop.abandon.cancelled() => Outcome::Unknown { reason: "the customer gave up".into() },
+        };
+        let again = matches!(outcome, Outcome::Unknown { .. }) && intent.idempotency_key.is_some();
+        count(&shop.counters, &outcome);
+        (shop.sink)(Operation {
+            reference: intent.reference.clone(),
+            attempt,
+            customer: intent.customer.clone(),
+            idempotency_key: intent.idempotency_key.clone(),
+            started_us,
+            ended_us: micros(shop.clock),
+            lines: intent.lines.clone(),
+            amount_minor: intent.amount_minor,
+            outcome,
+        });
+        shop.attempted.send_modify(|attempted| *attempted += 1);
+        if !again || attempt == shop.habits.attempts {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(shop.habits.pause_ms)) => {}
+            () = shop.abandon.cancelled() => return,
+        }
+    }
+}
+
+fn count(counters: &Counters, outcome: &Outcome) {
+    let counter = match outcome {
+        Outcome::Done { .. } => &counters.accepted,
+        Outcome::Refused { .. } => &counters.refused,
+        Outcome::Unknown { .. } => &counters.unknown,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Microseconds since `clock`.
+pub fn micros(clock: Instant) -> u64 {
+    u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,18 @@
+//! What customers do: seeded intents, paced, carried out by a client that knows three outcomes.
+//!
+//! - [`generator`]: which customer wants what; pure, one seeded stream
+//! - [`pace`]: when the next one comes
+//! - [`outcome`]: what an answer means, decided in one table
+//! - [`client`]: one attempt over HTTPS
+//! - [`customers`]: the running load
+
+pub mod client;
+pub mod customers;
+pub mod generator;
+pub mod outcome;
+pub mod pace;
+
+pub use client::{Client, ClientError};
+pub use customers::{Customers, CustomersReport, Habits};
+pub use generator::{Assortment, Generator, Intent};
+pub use pace::Pace;

@@ -1,0 +1,112 @@
+//! What an answer means to the customer, decided in one table. When in doubt: `Unknown`.
+
+use firedrill_oracle::record::Outcome;
+
+/// What a customer saw of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// An answer with a status and, for an accepted order, its id.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// `order_id` of the body.
+        order_id: Option<String>,
+        /// `error.code` of the body.
+        code: Option<String>,
+    },
+    /// No connection could be made, so nothing was sent.
+    NotSent {
+        /// Why.
+        reason: String,
+    },
+    /// Something was sent and no whole answer came.
+    NoAnswer {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The table.
+///
+/// | seen | outcome | because |
+/// |---|---|---|
+/// | 2xx with an order id | `Done` | the system says so |
+/// | 2xx without an order id | `Unknown` | success of something that cannot be named |
+/// | 4xx but 408 | `Refused` | the request was judged before anything was done |
+/// | 408 | `Unknown` | the server stopped waiting; how far it came is not said |
+/// | 503 | `Refused` | this system answers 503 only when nothing was done |
+/// | other 5xx, 1xx, 3xx | `Unknown` | it may have been done before it failed |
+/// | not sent | `Refused` | nobody heard of it |
+/// | sent, no answer | `Unknown` | it may have arrived |
+pub fn decide(seen: Seen) -> Outcome {
+    match seen {
+        Seen::Answer {
+            status: 200..=299,
+            order_id: Some(order_id),
+            ..
+        } => Outcome::Done { order_id },
+        Seen::Answer {
+            status: status @ (400..=407 | 409..=499 | 503),
+            code,
+            ..
+        } => Outcome::Refused {
+            reason: named(status, code),
+        },
+        Seen::Answer { status, code, .. } => Outcome::Unknown {
+            reason: named(status, code),
+        },
+        Seen::NotSent { reason } => Outcome::Refused { reason },
+        Seen::NoAnswer { reason } => Outcome::Unknown { reason },
+    }
+}
+
+fn named(status: u16, code: Option<String>) -> String {
+    match code {
+        Some(code) => format!("{status} {code}"),
+        None => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, order_id: Option<&str>) -> Outcome {
+        decide(Seen::Answer {
+            status,
+            order_id: order_id.map(String::from),
+            code: None,
+        })
+    }
+
+    #[test]
+    fn only_an_order_that_can_be_named_is_done() {
+        assert!(matches!(answer(201, Some("o")), Outcome::Done { .. }));
+        assert!(matches!(answer(200, None), Outcome::Unknown { .. }));
+    }
+
+    #[test]
+    fn refused_is_only_what_certainly_had_no_effect() {
+        for status in [400, 404, 409, 413, 422, 429, 503] {
+            assert!(
+                matches!(answer(status, None), Outcome::Refused { .. }),
+                "{status}"
+            );
+        }
+        for status in [302, 408, 500, 502, 504] {
+            assert!(
+                matches!(answer(status, None), Outcome::Unknown { .. }),
+                "{status}"
+            );
+        }
+        let reason = || "x".to_owned();
+        assert!(matches!(
+            decide(Seen::NotSent { reason: reason() }),
+            Outcome::Refused { .. }
+        ));
+        assert!(matches!(
+            decide(Seen::NoAnswer { reason: reason() }),
+            Outcome::Unknown { .. }
+        ));
+    }
+}
