@@ -1,2 +1,7 @@
-//! Skeleton.
-fn main() {}
+//! The `firedrill` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    firedrill::cli::main()
+}

@@ -1,0 +1,28 @@
+Feature: Layer 2, from the API gateway to the order service
+
+  Background:
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+
+  @F2.4 @without:gateway.outlier-ejection/failures-bounded
+  Scenario: One of two order instances is killed under load
+    Given customers place 40 orders per second
+    When customers have placed 20 orders
+    And the fault "order-instance-killed" is injected until it was felt 1 time
+    And customers have placed 120 more orders
+    And the fault heals
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 10 percent of the attempts fail
+
+  @F2.4 @without:gateway.retry-only-safe/no-duplicate-charge
+  Scenario: An order instance dies after it has stored an order and before it answers
+    Given customers without idempotency keys place 20 orders per second
+    When the fault "order-crash-after-commit-before-answer" is injected until it was felt 2 times
+    And the fault heals
+    And customers have placed 10 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept

@@ -1,0 +1,15 @@
+Feature: Layer 9, from the event bus to the services behind it
+
+  Background:
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+
+  @F9.4 @without:inventory.dedup/no-double-decrement
+  Scenario: Every order event is published twice
+    When the fault "every-event-twice" is injected
+    And 30 customers order 1 unit of the same product at the same moment
+    And the fault is felt 80 times
+    And the fault heals
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And exactly 30 units are sold

@@ -1,0 +1,694 @@
+//! The conductor of one drill. Steps of a scenario call its phases; [`Drill::conclude`] does what is left and judges.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use firedrill_oracle::{
+    History, Judgement, judge,
+    record::{DrillHeader, Expectation, JOURNAL_SCHEMA, OrderLine, Record, Settlement},
+};
+use tokio::time::Instant;
+
+use super::{
+    event::{DrillResult, Event, FeltSoFar, Seconds},
+    recorder::Recorder,
+    run::{DrillOrder, Run},
+    settling::wait_for_rest,
+};
+use crate::{
+    fault::{self, Fault, Injection},
+    system::Observer,
+    testbed::{Pipeline, PipelineRequest, TestbedError},
+    workload::{Assortment, Client, Customers, CustomersReport, Generator, Habits, Pace},
+};
+
+/// How long the pipeline may take to come to rest where the scenario does not say.
+pub const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long customers wait for an answer.
+const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a fault may take to be felt as often as a step asks for.
+const FELT_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a step may wait for customers to have made so many attempts.
+const ATTEMPTS_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a scenario wants to find when it begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrangement {
+    /// Number of products and units of each.
+    pub products: Option<(usize, i64)>,
+    /// Settings that differ from the topology.
+    pub settings: BTreeMap<(String, String), String>,
+    /// Replicas that differ from the topology.
+    pub replicas: BTreeMap<String, u32>,
+}
+
+/// A phase could not be carried out. Nothing is said about the system.
+#[derive(Debug, thiserror::Error)]
+pub enum DrillError {
+    /// The harness or its environment failed.
+    #[error("{0}")]
+    Harness(String),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+struct Running {
+    pipeline: Arc<dyn Pipeline>,
+    observer: Observer,
+    assortment: Assortment,
+}
+
+struct Injected {
+    id: usize,
+    name: String,
+    at_least: u64,
+    injection: Injection,
+}
+
+/// A drill under way.
+pub struct Drill {
+    order: Arc<DrillOrder>,
+    run: Arc<Run>,
+    recorder: Arc<Recorder>,
+    clock: Instant,
+    arrangement: Arrangement,
+    running: Option<Running>,
+    customers: Vec<Customers>,
+    groups_of_customers: u64,
+    so_far: CustomersReport,
+    injected: Vec<Injected>,
+    injections: usize,
+    rest: Option<Settlement>,
+    failed: bool,
+    observed: bool,
+    seconds: Seconds,
+    phase: &'static str,
+}
+
+impl Drill {
+    /// A drill with its journal open and nothing started.
+    pub fn begin(run: Arc<Run>, order: Arc<DrillOrder>) -> Self {
+        let clock = Instant::now();
+        let header = DrillHeader {
+            schema: JOURNAL_SCHEMA,
+            feature: order.feature.clone(),
+            line: order.line,
+            scenario: order.scenario.clone(),
+            failures: order.failures.clone(),
+            seed: order.seed,
+            testbed: run.testbed.name().to_owned(),
+            without: order.without.clone(),
+        };
+        let recorder = Arc::new(Recorder::create(
+            order.folder.join("journal.jsonl"),
+            clock,
+            header,
+        ));
+        (run.events)(&Event::DrillStarted {
+            order: order.clone(),
+        });
+        let mut drill = Self {
+            order,
+            run,
+            recorder,
+            clock,
+            arrangement: Arrangement::default(),
+            running: None,
+            customers: Vec::new(),
+            groups_of_customers: 0,
+            so_far: CustomersReport::default(),
+            injected: Vec::new(),
+            injections: 0,
+            rest: None,
+            failed: false,
+            observed: false,
+            seconds: Seconds::default(),
+            phase: "prepare",
+        };
+        drill.enter("prepare");
+        drill
+    }
+
+    /// What the scenario wants to find; may be changed until the pipeline runs.
+    ///
+    /// # Errors
+    /// The pipeline runs already.
+    pub fn arrange(&mut self) -> Result<&mut Arrangement, DrillError> {
+        if self.running.is_some() {
+            return Err(DrillError::Harness(
+                "the pipeline runs already: move this step before the first one that needs it"
+                    .into(),
+            ));
+        }
+        Ok(&mut self.arrangement)
+    }
+
+    /// Starts the pipeline unless it runs.
+    ///
+    /// # Errors
+    /// It could not be started, or its products could not be put in place.
+    pub async fn ensure_running(&mut self) -> Result<(), DrillError> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        self.enter("start");
+        let request = PipelineRequest {
+            drill: self.order.short_name(),
+            directory: self.order.folder.clone(),
+            seed: self.order.seed,
+            without: self.order.without.clone(),
+            settings: self.arrangement.settings.clone(),
+            replicas: self.arrangement.replicas.clone(),
+            cancel: self.run.cancel.clone(),
+        };
+        let pipeline = self
+            .run
+            .testbed
+            .start(request)
+            .await
+            .map_err(from_testbed)?;
+        let observer = match Observer::new(pipeline.clone(), self.run.observations.clone()) {
+            Ok(observer) => observer,
+            Err(error) => {
+                let stopped = pipeline.stop().await;
+                return Err(DrillError::Harness(match stopped {
+                    Ok(()) => error.to_string(),
+                    Err(stop) => format!("{error}; and the pipeline could not be stopped: {stop}"),
+                }));
+            }
+        };
+        let (products, units) = self.arrangement.products.unwrap_or((40, 25));
+        let assortment = Assortment::new(products, units, self.order.seed);
+        self.running = Some(Running {
+            pipeline,
+            observer,
+            assortment,
+        });
+        let running = self.running()?;
+        running
+            .observer
+            .arrange_products(&running.assortment.products)
+            .await
+            .map_err(in_words)?;
+        self.seconds.prepare = began.elapsed().as_secs_f64();
+        self.enter("load");
+        Ok(())
+    }
+
+    /// Lets customers come until they are stopped.
+    ///
+    /// # Errors
+    /// The pipeline could not be started.
+    pub async fn customers_come(&mut self, pace: Pace, habits: Habits) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        let (client, generator) = self.client_and_generator()?;
+        let sink = self.operation_sink();
+        self.customers.push(Customers::start(
+            client, generator, pace, habits, self.clock, sink,
+        ));
+        self.rest = None;
+        Ok(())
+    }
+
+    /// Lets so many customers order the same product at the same moment and waits for their outcomes.
+    ///
+    /// # Errors
+    /// The pipeline could not be started.
+    pub async fn customers_rush(
+        &mut self,
+        count: u32,
+        quantity: i64,
+        habits: Habits,
+    ) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        let (client, mut generator) = self.client_and_generator()?;
+        let Some(product) = self.running()?.assortment.products.first().cloned() else {
+            return Err(DrillError::Harness(
+                "there is no product to order: say how many in a Given step".into(),
+            ));
+        };
+        let line = OrderLine {
+            product_id: product.product_id,
+            quantity,
+        };
+        let intents = (0..count)
+            .map(|_| generator.intent(vec![line.clone()], habits.with_key))
+            .collect();
+        let sink = self.operation_sink();
+        let customers = Customers::start_at_once(client, intents, habits, self.clock, sink);
+        customers.wait_for_attempts(u64::from(count)).await;
+        self.customers.push(customers);
+        self.rest = None;
+        Ok(())
+    }
+
+    /// Waits until customers have made so many attempts in all since they came.
+    ///
+    /// # Errors
+    /// Nobody comes, they were too slow, or the run was interrupted.
+    pub async fn wait_for_attempts(&mut self, count: u64) -> Result<(), DrillError> {
+        let Some(customers) = self.customers.last() else {
+            return Err(DrillError::Harness(
+                "no customers come: let them come in an earlier step".into(),
+            ));
+        };
+        let waited = tokio::time::timeout(ATTEMPTS_LIMIT, customers.wait_for_attempts(count));
+        let mut waited = std::pin::pin!(waited);
+        loop {
+            tokio::select! {
+                ended = &mut waited => {
+                    return ended.map_err(|_| DrillError::Harness(format!(
+                        "customers made {} of {count} attempts within {} s",
+                        customers.report().attempted,
+                        ATTEMPTS_LIMIT.as_secs()
+                    )));
+                }
+                () = self.run.cancel.cancelled() => return Err(DrillError::Interrupted),
+                () = tokio::time::sleep(PROGRESS_INTERVAL) => self.tell_progress(&[]),
+            }
+        }
+    }
+
+    /// Brings the faults of a profile into force as its timeline says. Those that the timeline does not end stay until
+    /// they are healed.
+    ///
+    /// # Errors
+    /// The pipeline could not be started, a fault could not be brought into force or taken back, or the run was
+    /// interrupted.
+    pub async fn inject(&mut self, name: &str, at_least: Option<u64>) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        self.enter("hurt");
+        let profiles = self.run.profiles.clone();
+        let profile = profiles.get(name).ok_or_else(|| {
+            DrillError::Harness(format!(
+                "there is no fault profile {name:?} in fault-profiles/"
+            ))
+        })?;
+        let began = Instant::now();
+        let mut ends: Vec<(Duration, usize)> = Vec::new();
+        for step in profile.timeline() {
+            self.end_those_due(began, &mut ends, step.at).await?;
+            self.go_on_until(began + step.at).await?;
+            let id = self.bring_into_force(&step.fault, at_least).await?;
+            if let Some(lasting) = step.lasting {
+                ends.push((step.at + lasting, id));
+            }
+        }
+        self.end_those_due(began, &mut ends, Duration::MAX).await
+    }
+
+    async fn end_those_due(
+        &mut self,
+        began: Instant,
+        ends: &mut Vec<(Duration, usize)>,
+        until: Duration,
+    ) -> Result<(), DrillError> {
+        ends.sort_unstable();
+        let due = ends.partition_point(|(end, _)| *end <= until);
+        for (end, id) in ends.drain(..due) {
+            self.go_on_until(began + end).await?;
+            let failures = self.take_back(id).await;
+            if !failures.is_empty() {
+                return Err(DrillError::Harness(failures.join("; ")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn bring_into_force(
+        &mut self,
+        fault: &Fault,
+        at_least: Option<u64>,
+    ) -> Result<usize, DrillError> {
+        let injection = fault::inject(fault, &self.running()?.pipeline, self.order.seed)
+            .await
+            .map_err(in_words)?;
+        self.recorder.write(&Record::FaultStarted {
+            at_us: self.recorder.now_us(),
+            fault: fault.name.clone(),
+            target: injection.target(),
+            parameters: injection.parameters(),
+        });
+        self.injections += 1;
+        let at_least = at_least.unwrap_or(fault.felt.at_least);
+        self.injected.push(Injected {
+            id: self.injections,
+            name: fault.name.clone(),
+            at_least,
+            injection,
+        });
+        Ok(self.injections)
+    }
+
+    /// Waits until the last injected fault was felt so often. When it is not within the limit, the drill goes on and
+    /// its verdict says so.
+    ///
+    /// # Errors
+    /// No fault is in force, its witness cannot be asked, or the run was interrupted.
+    pub async fn wait_until_felt(&mut self, times: u64) -> Result<(), DrillError> {
+        let deadline = Instant::now() + FELT_LIMIT;
+        loop {
+            let Some(injected) = self.injected.last_mut() else {
+                return Err(DrillError::Harness("no fault is in force".into()));
+            };
+            injected.at_least = times;
+            let felt = injected.injection.felt().await.map_err(in_words)?;
+            if felt.count >= times || Instant::now() >= deadline {
+                return Ok(());
+            }
+            let so_far = [FeltSoFar {
+                fault: injected.name.clone(),
+                count: felt.count,
+                at_least: times,
+            }];
+            self.tell_progress(&so_far);
+            tokio::select! {
+                () = tokio::time::sleep(FELT_INTERVAL) => {}
+                () = self.run.cancel.cancelled() => return Err(DrillError::Interrupted),
+            }
+        }
+    }
+
+    /// Waits until customers have made so many attempts more than they have made now.
+    ///
+    /// # Errors
+    /// As [`Drill::wait_for_attempts`].
+    pub async fn wait_for_more_attempts(&mut self, count: u64) -> Result<(), DrillError> {
+        let so_far = self
+            .customers
+            .last()
+            .map_or(0, |customers| customers.report().attempted);
+        self.wait_for_attempts(so_far + count).await
+    }
+
+    /// Leaves things as they are for a while: customers go on, faults stay in force.
+    ///
+    /// # Errors
+    /// The run was interrupted.
+    pub async fn go_on_for(&mut self, duration: Duration) -> Result<(), DrillError> {
+        self.go_on_until(Instant::now() + duration).await
+    }
+
+    async fn go_on_until(&mut self, end: Instant) -> Result<(), DrillError> {
+        while Instant::now() < end {
+            tokio::select! {
+                () = tokio::time::sleep_until(end.min(Instant::now() + PROGRESS_INTERVAL)) => self.tell_progress(&[]),
+                () = self.run.cancel.cancelled() => return Err(DrillError::Interrupted),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every fault back, the last first, and notes how often each was felt.
+    ///
+    /// # Errors
+    /// A witness cannot be asked, or a healing failed: the drill's verdict is a harness error then.
+    pub async fn heal(&mut self) -> Result<(), DrillError> {
+        if !self.injected.is_empty() {
+            self.enter("heal");
+        }
+        let mut failures = Vec::new();
+        while let Some(id) = self.injected.last().map(|injected| injected.id) {
+            failures.extend(self.take_back(id).await);
+        }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(DrillError::Harness(failures.join("; ")))
+        }
+    }
+
+    /// Heals one fault and notes how often it was felt; says what failed in doing so.
+    async fn take_back(&mut self, id: usize) -> Vec<String> {
+        let Some(position) = self.injected.iter().position(|injected| injected.id == id) else {
+            return Vec::new();
+        };
+        let mut injected = self.injected.remove(position);
+        let mut failures = Vec::new();
+        let error = injected
+            .injection
+            .heal()
+            .await
+            .err()
+            .map(|error| error.to_string());
+        match injected.injection.felt().await {
+            Ok(felt) => self.recorder.write(&Record::FaultFelt {
+                at_us: self.recorder.now_us(),
+                fault: injected.name.clone(),
+                witness: felt.witness.to_string(),
+                count: felt.count,
+                at_least: injected.at_least,
+            }),
+            Err(error) => failures.push(error.to_string()),
+        }
+        failures.extend(error.clone());
+        self.recorder.write(&Record::FaultHealed {
+            at_us: self.recorder.now_us(),
+            fault: injected.name,
+            error,
+        });
+        self.rest = None;
+        failures
+    }
+
+    /// Nobody new comes; everybody under way gets an outcome.
+    pub async fn customers_leave(&mut self) {
+        for mut customers in std::mem::take(&mut self.customers) {
+            let report = customers.stop(CUSTOMER_PATIENCE * 2).await;
+            self.so_far.attempted += report.attempted;
+            self.so_far.accepted += report.accepted;
+            self.so_far.refused += report.refused;
+            self.so_far.unknown += report.unknown;
+            if report.held_back > 0 {
+                self.recorder.write(&Record::Sample {
+                    at_us: self.recorder.now_us(),
+                    source: "customers".into(),
+                    metric: "held_back_count".into(),
+                    #[allow(clippy::cast_precision_loss)]
+                    value: report.held_back as f64,
+                });
+            }
+        }
+    }
+
+    /// Waits for the pipeline to come to rest, once. Faults are healed and customers leave before.
+    ///
+    /// # Errors
+    /// The system cannot be read, a healing failed, or the run was interrupted.
+    pub async fn settle(&mut self, limit: Duration) -> Result<(), DrillError> {
+        self.heal().await?;
+        self.customers_leave().await;
+        if self.rest.is_some() {
+            return Ok(());
+        }
+        self.ensure_running().await?;
+        let began = Instant::now();
+        self.enter("settle");
+        let rest = wait_for_rest(&self.running()?.observer, limit, &self.run.cancel)
+            .await
+            .map_err(in_words)?;
+        let Some(rest) = rest else {
+            return Err(DrillError::Interrupted);
+        };
+        self.recorder.write(&Record::Settled {
+            at_us: self.recorder.now_us(),
+            outcome: rest.outcome,
+            outstanding: rest.outstanding,
+        });
+        self.rest = Some(rest.outcome);
+        self.seconds.settle += began.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Adds a promise of this scenario to those that are always checked.
+    pub fn expect(&self, expectation: Expectation) {
+        self.recorder.write(&Record::Expectation(expectation));
+    }
+
+    /// Notes that the harness failed; what follows is only clean-up.
+    pub fn fail(&mut self, error: &DrillError) {
+        self.failed = true;
+        self.recorder.write(&Record::HarnessError {
+            at_us: self.recorder.now_us(),
+            message: error.to_string(),
+        });
+    }
+
+    /// Whether the harness has failed in this drill.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Everything that is left to do, in order; always ends with a verdict and with nothing left running.
+    pub async fn conclude(mut self) -> DrillResult {
+        if !self.failed
+            && let Err(error) = self.settle(SETTLE_LIMIT).await
+        {
+            self.fail(&error);
+        }
+        self.heal_what_is_left().await;
+        self.customers_leave().await;
+        let began = self.clock.elapsed().as_secs_f64();
+        self.seconds.load = (began - self.seconds.prepare - self.seconds.settle).max(0.0);
+        self.observe().await;
+        self.clean_up().await;
+        self.check()
+    }
+
+    async fn heal_what_is_left(&mut self) {
+        if let Err(error) = self.heal().await {
+            self.fail(&error);
+        }
+    }
+
+    async fn observe(&mut self) {
+        if self.failed {
+            return;
+        }
+        let began = Instant::now();
+        self.enter("observe");
+        let Some(running) = &self.running else { return };
+        let readings = running.observer.observe().await;
+        let at_us = self.recorder.now_us();
+        let consumes: Vec<Record> = self.run.observations.consumes_records().collect();
+        self.recorder.write_all(&consumes);
+        for reading in readings {
+            let records: Vec<Record> = reading.into_records(at_us).collect();
+            self.recorder.write_all(&records);
+        }
+        self.observed = true;
+        self.seconds.observe = began.elapsed().as_secs_f64();
+    }
+
+    async fn clean_up(&mut self) {
+        let began = Instant::now();
+        self.enter("clean_up");
+        if let Some(running) = self.running.take() {
+            running.observer.close().await;
+            if let Err(error) = running.pipeline.stop().await {
+                self.fail(&from_testbed(error));
+            }
+        }
+        self.seconds.clean_up = began.elapsed().as_secs_f64();
+    }
+
+    fn check(mut self) -> DrillResult {
+        let began = Instant::now();
+        self.enter("check");
+        if self.observed {
+            self.recorder.write(&Record::Closed {
+                at_us: self.recorder.now_us(),
+                facts: self.recorder.facts(),
+            });
+        }
+        let judgement = self.judge_journal();
+        self.seconds.judge = began.elapsed().as_secs_f64();
+        let result = DrillResult {
+            replay: format!("cargo drill replay {}", self.order.folder.display()),
+            order: self.order.clone(),
+            judgement,
+            seconds: self.seconds,
+        };
+        (self.run.events)(&Event::DrillFinished {
+            result: Arc::new(result.clone()),
+        });
+        result
+    }
+
+    /// Judges what stands in the journal, not what is remembered: a recorded run is judged the same way later.
+    fn judge_journal(&self) -> Judgement {
+        if let Some(failure) = self.recorder.failure() {
+            return Judgement::undetermined(failure);
+        }
+        match std::fs::read_to_string(self.recorder.path()) {
+            Ok(text) => match History::from_journal(&text) {
+                Ok(history) => judge(&history),
+                Err(error) => Judgement::undetermined(error.to_string()),
+            },
+            Err(error) => Judgement::undetermined(format!(
+                "{} could not be read: {error}",
+                self.recorder.path().display()
+            )),
+        }
+    }
+
+    fn running(&self) -> Result<&Running, DrillError> {
+        self.running
+            .as_ref()
+            .ok_or_else(|| DrillError::Harness("the pipeline does not run".into()))
+    }
+
+    fn client_and_generator(&mut self) -> Result<(Client, Generator), DrillError> {
+        self.groups_of_customers += 1;
+        let running = self.running()?;
+        let client = Client::new(
+            &running.pipeline.entry_url(),
+            running.pipeline.certificate_authority_pem(),
+            CUSTOMER_PATIENCE,
+        )
+        .map_err(in_words)?;
+        let prefix = format!("{}-{}", self.order.short_name(), self.groups_of_customers);
+        let seed = self.order.seed.wrapping_add(self.groups_of_customers);
+        Ok((
+            client,
+            Generator::new(seed, running.assortment.clone(), prefix),
+        ))
+    }
+
+    fn operation_sink(&self) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
+        let recorder = self.recorder.clone();
+        Arc::new(move |operation| recorder.write(&Record::Operation(operation)))
+    }
+
+    fn enter(&mut self, phase: &'static str) {
+        if self.phase != phase || phase == "prepare" {
+            self.recorder.write(&Record::Phase {
+                at_us: self.recorder.now_us(),
+                phase: phase.to_owned(),
+            });
+        }
+        self.phase = phase;
+        self.tell_progress(&[]);
+    }
+
+    fn tell_progress(&self, felt: &[FeltSoFar]) {
+        let under_way = self.customers.iter().map(Customers::report);
+        let (attempted, accepted) = under_way.fold(
+            (self.so_far.attempted, self.so_far.accepted),
+            |sum, report| (sum.0 + report.attempted, sum.1 + report.accepted),
+        );
+        (self.run.events)(&Event::Progress {
+            index: self.order.index,
+            phase: self.phase,
+            attempted,
+            accepted,
+            felt: felt.to_vec(),
+        });
+    }
+
+    /// The drill's folder.
+    pub fn folder(&self) -> &PathBuf {
+        &self.order.folder
+    }
+}
+
+/// Time between two looks at a witness.
+const FELT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Time between two reports of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+fn in_words(error: impl std::fmt::Display) -> DrillError {
+    DrillError::Harness(error.to_string())
+}
+
+fn from_testbed(error: TestbedError) -> DrillError {
+    match error {
+        TestbedError::Interrupted => DrillError::Interrupted,
+        other => in_words(other),
+    }
+}

@@ -1,0 +1,210 @@
+//! `verdicts.json`: a run for machines. The schema is kept; a field is never renamed or removed within schema 1.
+
+use std::path::Path;
+
+use firedrill_oracle::{Felt, Finding};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::drill::DrillResult;
+
+/// Version of the file's schema.
+pub const SCHEMA: u32 = 1;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Verdicts {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `local` or `containers`.
+    pub testbed: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// What the command exits with.
+    pub exit_code: u8,
+    /// The drills in their order.
+    pub drills: Vec<DrillEntry>,
+}
+
+/// A drill.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct DrillEntry {
+    /// The feature file, relative to the workspace.
+    pub feature: String,
+    /// Line of the scenario.
+    pub line: usize,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Catalogue ids.
+    pub failures: Vec<String>,
+    /// Defences that were off.
+    pub without: Vec<String>,
+    /// The drill's seed.
+    pub seed: u64,
+    /// `PASSED`, `VIOLATED`, ...
+    pub verdict: String,
+    /// The faults and how often they were felt.
+    pub felt: Vec<FeltEntry>,
+    /// What broke.
+    pub findings: Vec<FindingEntry>,
+    /// Why nothing can be said, where nothing can be said.
+    pub reasons: Vec<String>,
+    /// What became of orders.
+    pub orders: OrdersEntry,
+    /// Where the time went, in seconds.
+    pub seconds: SecondsEntry,
+    /// The command that does the same drill again.
+    pub replay: String,
+}
+
+/// A fault and how often it was felt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FeltEntry {
+    /// The profile.
+    pub fault: String,
+    /// Who counted.
+    pub witness: String,
+    /// How often.
+    pub count: u64,
+    /// How often it had to be.
+    pub at_least: u64,
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FindingEntry {
+    /// Name of the invariant or expectation.
+    pub invariant: String,
+    /// What broke, in one sentence.
+    pub sentence: String,
+    /// How many.
+    pub count: u64,
+    /// Which.
+    pub subjects: Vec<String>,
+    /// The life of the first, across all services.
+    pub story: Vec<String>,
+}
+
+/// What became of orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OrdersEntry {
+    /// What customers wanted: purchases, however often each was attempted.
+    pub attempted: u64,
+    /// Accepted orders.
+    pub accepted: u64,
+    /// Orders with a charge that was kept.
+    pub paid: u64,
+    /// Orders whose charge was given back.
+    pub refunded: u64,
+}
+
+/// Where the time went, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SecondsEntry {
+    /// Until every component was ready.
+    pub prepare: f64,
+    /// Customers and faults.
+    pub load: f64,
+    /// Until the pipeline had come to rest.
+    pub settle: f64,
+    /// Reading what the system holds.
+    pub observe: f64,
+    /// Judging.
+    pub judge: f64,
+    /// Stopping and removing everything.
+    pub clean_up: f64,
+}
+
+impl Verdicts {
+    /// A run as its results say.
+    pub fn new<'a>(
+        testbed: &str,
+        seed: u64,
+        exit_code: u8,
+        results: impl IntoIterator<Item = &'a DrillResult>,
+    ) -> Self {
+        Self {
+            schema: SCHEMA,
+            testbed: testbed.to_owned(),
+            seed,
+            exit_code,
+            drills: results.into_iter().map(DrillEntry::new).collect(),
+        }
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let unfinished = path.with_extension("json.part");
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        std::fs::write(&unfinished, text)?;
+        std::fs::rename(&unfinished, path)
+    }
+}
+
+impl DrillEntry {
+    fn new(result: &DrillResult) -> Self {
+        let (order, judgement, seconds) = (&result.order, &result.judgement, &result.seconds);
+        Self {
+            feature: order.feature.clone(),
+            line: order.line,
+            scenario: order.scenario.clone(),
+            failures: order.failures.clone(),
+            without: order.without.clone(),
+            seed: order.seed,
+            verdict: judgement.verdict.name().to_owned(),
+            felt: judgement.felt.iter().map(FeltEntry::new).collect(),
+            findings: judgement.findings.iter().map(FindingEntry::new).collect(),
+            reasons: judgement
+                .reasons
+                .iter()
+                .map(|reason| reason.sentence.clone())
+                .collect(),
+            orders: OrdersEntry {
+                attempted: judgement.orders.attempted,
+                accepted: judgement.orders.accepted,
+                paid: judgement.orders.paid,
+                refunded: judgement.orders.refunded,
+            },
+            seconds: SecondsEntry {
+                prepare: rounded(seconds.prepare),
+                load: rounded(seconds.load),
+                settle: rounded(seconds.settle),
+                observe: rounded(seconds.observe),
+                judge: rounded(seconds.judge),
+                clean_up: rounded(seconds.clean_up),
+            },
+            replay: result.replay.clone(),
+        }
+    }
+}
+
+impl FeltEntry {
+    fn new(felt: &Felt) -> Self {
+        Self {
+            fault: felt.fault.clone(),
+            witness: felt.witness.clone(),
+            count: felt.count,
+            at_least: felt.at_least,
+        }
+    }
+}
+
+impl FindingEntry {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            invariant: finding.name.clone(),
+            sentence: finding.sentence.clone(),
+            count: finding.count,
+            subjects: finding.subjects.clone(),
+            story: finding.story.clone(),
+        }
+    }
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,94 @@
+//! Steps that say what a scenario finds, and who comes.
+
+use cucumber::given;
+
+use super::world::DrillWorld;
+use crate::workload::{Habits, Pace};
+
+#[given(regex = r"^the order pipeline is running$")]
+async fn pipeline_is_running(world: &mut DrillWorld) {
+    // The pipeline starts with the first step that needs it, so that the steps between can still arrange it.
+    world.phase(async |drill| drill.arrange().map(|_| ())).await;
+}
+
+#[given(regex = r"^(\d+) (?:instance|instances) of ([a-z][a-z0-9-]*)$")]
+async fn instances(world: &mut DrillWorld, count: u32, component: String) {
+    world
+        .phase(async |drill| {
+            drill.arrange()?.replicas.insert(component, count);
+            Ok(())
+        })
+        .await;
+}
+
+#[given(regex = r#"^the setting ([A-Z][A-Z0-9_]*) of ([a-z][a-z0-9-]*) is "([^"]*)"$"#)]
+async fn setting(world: &mut DrillWorld, name: String, component: String, value: String) {
+    world
+        .phase(async |drill| {
+            drill.arrange()?.settings.insert((component, name), value);
+            Ok(())
+        })
+        .await;
+}
+
+#[given(regex = r"^(\d+) products? with (\d+) units? (?:each )?in stock$")]
+async fn products(world: &mut DrillWorld, count: usize, units: i64) {
+    world
+        .phase(async |drill| {
+            drill.arrange()?.products = Some((count, units));
+            Ok(())
+        })
+        .await;
+}
+
+#[given(regex = r"^customers place (\d+) orders? per second$")]
+async fn customers_place(world: &mut DrillWorld, rate: u32) {
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::PerSecond(f64::from(rate)), Habits::default())
+                .await
+        })
+        .await;
+}
+
+#[given(regex = r"^customers without idempotency keys place (\d+) orders? per second$")]
+async fn customers_without_keys(world: &mut DrillWorld, rate: u32) {
+    let habits = Habits {
+        with_key: false,
+        ..Habits::default()
+    };
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
+                .await
+        })
+        .await;
+}
+
+#[given(regex = r"^customers who try up to (\d+) times place (\d+) orders? per second$")]
+async fn persistent_customers(world: &mut DrillWorld, attempts: u32, rate: u32) {
+    let habits = Habits {
+        attempts,
+        ..Habits::default()
+    };
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
+                .await
+        })
+        .await;
+}
+
+#[given(regex = r"^(\d+) customers order again and again$")]
+async fn closed_loop(world: &mut DrillWorld, customers: u32) {
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::Concurrent(customers), Habits::default())
+                .await
+        })
+        .await;
+}

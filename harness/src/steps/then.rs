@@ -1,0 +1,84 @@
+//! Steps that add promises. Each writes an expectation to the journal; the oracle judges it with the others.
+
+use cucumber::then;
+use firedrill_oracle::record::Expectation;
+
+use super::world::DrillWorld;
+
+#[then(regex = r"^every promise is kept$")]
+async fn every_promise(_: &mut DrillWorld) {
+    // The always-on promises are checked after every scenario; the line says so to the reader.
+}
+
+#[then(regex = r"^the provider saw at most (\d+) attempts? per order$")]
+async fn provider_attempts(world: &mut DrillWorld, at_most: u64) {
+    expect(world, Expectation::ProviderAttemptsPerOrder { at_most }).await;
+}
+
+#[then(regex = r"^at most (\d+) percent of the attempts fail$")]
+async fn failed_share(world: &mut DrillWorld, percent: u32) {
+    expect(
+        world,
+        Expectation::FailedShare {
+            at_most: f64::from(percent) / 100.0,
+        },
+    )
+    .await;
+}
+
+#[then(regex = r"^at least (\d+) orders? (?:is|are) accepted$")]
+async fn accepted(world: &mut DrillWorld, at_least: u64) {
+    expect(world, Expectation::AcceptedOrders { at_least }).await;
+}
+
+#[then(regex = r"^exactly (\d+) units? (?:is|are) sold$")]
+async fn units_sold(world: &mut DrillWorld, exactly: i64) {
+    expect(
+        world,
+        Expectation::UnitsSold {
+            product_id: None,
+            exactly,
+        },
+    )
+    .await;
+}
+
+#[then(regex = r"^at least (\d+) orders? ends? ([a-z_]+)$")]
+async fn orders_end(world: &mut DrillWorld, at_least: u64, state: String) {
+    expect(
+        world,
+        Expectation::OrdersInState {
+            state,
+            at_least,
+            at_most: None,
+        },
+    )
+    .await;
+}
+
+#[then(regex = r"^at most (\d+) orders? ends? ([a-z_]+)$")]
+async fn at_most_orders_end(world: &mut DrillWorld, at_most: u64, state: String) {
+    expect(
+        world,
+        Expectation::OrdersInState {
+            state,
+            at_least: 0,
+            at_most: Some(at_most),
+        },
+    )
+    .await;
+}
+
+#[then(regex = r"^at least (\d+) messages? of ([a-z-]+) (?:is|are) parked$")]
+async fn parked(world: &mut DrillWorld, at_least: u64, topic: String) {
+    expect(world, Expectation::ParkedMessages { topic, at_least }).await;
+}
+
+async fn expect(world: &mut DrillWorld, expectation: Expectation) {
+    world
+        .phase(async |drill| {
+            drill.expect(expectation);
+            Ok(())
+        })
+        .await;
+}

@@ -1,0 +1,39 @@
+//! What a scenario holds while it runs.
+
+use std::fmt;
+
+use cucumber::World;
+
+use crate::drill::{Drill, DrillError};
+
+/// The state of one scenario. A step that fails leaves the drill failed; later steps then do nothing, and the drill is
+/// concluded all the same.
+#[derive(World, Default)]
+#[world(init = Self::default)]
+pub struct DrillWorld {
+    /// The drill; set before the first step, taken after the last.
+    pub drill: Option<Drill>,
+}
+
+impl fmt::Debug for DrillWorld {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("DrillWorld")
+            .field("drill", &self.drill.as_ref().map(Drill::folder))
+            .finish()
+    }
+}
+
+impl DrillWorld {
+    /// Carries out a phase unless an earlier one has failed; notes its failure in the journal.
+    pub(super) async fn phase<F>(&mut self, phase: F)
+    where
+        F: AsyncFnOnce(&mut Drill) -> Result<(), DrillError>,
+    {
+        let Some(drill) = self.drill.as_mut().filter(|drill| !drill.has_failed()) else {
+            return;
+        };
+        if let Err(error) = phase(drill).await {
+            drill.fail(&error);
+        }
+    }
+}
