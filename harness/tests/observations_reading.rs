@@ -159,7 +159,7 @@ fn each_mistake_has_its_place_and_its_remedy() {
         (
             "kind = \"/kind\"",
             "kind = \"kind\"",
-            "o.toml:17:61: `kind` is not a JSON pointer (write `/kind`)",
+            "o.toml:17:60: `kind` is not a JSON pointer (write `/kind`)",
         ),
         (
             "topics = [\"sales\"]",

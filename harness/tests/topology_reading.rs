@@ -367,3 +367,47 @@ fn the_schema_for_editors_is_fresh() {
         "write it with FIREDRILL_WRITE=1 cargo test"
     );
 }
+
+/// Every Rust file of a crate, in one text.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    text
+}
+
+#[test]
+fn every_setting_is_read_by_somebody() {
+    let folder = root().join("system-under-test");
+    let topology =
+        Topology::load(&folder.join("topology.toml")).unwrap_or_else(|found| panic!("{found}"));
+    let kit = sources(&folder.join("service-kit/src"));
+    let unread = |name: &&String, texts: &[&str]| {
+        let literal = format!("\"{name}\"");
+        !texts.iter().any(|text| text.contains(&literal))
+    };
+    let common: Vec<&String> = topology
+        .settings
+        .keys()
+        .filter(|name| unread(name, &[&kit]))
+        .collect();
+    assert!(common.is_empty(), "nobody reads {common:?}");
+    for component in topology.started() {
+        let Program::Cargo { package } = &component.program else {
+            continue;
+        };
+        let own = sources(&folder.join(package).join("src"));
+        let unread: Vec<&String> = component
+            .settings
+            .keys()
+            .filter(|name| unread(name, &[&kit, &own]))
+            .collect();
+        assert!(unread.is_empty(), "{package} does not read {unread:?}");
+    }
+}

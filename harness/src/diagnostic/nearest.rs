@@ -9,7 +9,7 @@ const LISTED_NAMES: usize = 12;
 /// `payment.idempotency-key`).
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
-    let longest_distance = (wanted.chars().count() / 3).clamp(1, 6);
+    let longest_distance = ((wanted.chars().count() + 1) / 3).clamp(1, 6);
     known
         .into_iter()
         .filter_map(|candidate| {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{Diagnostic, Diagnostics};
 
@@ -45,32 +45,30 @@ fn render_one(diagnostic: &Diagnostic, text: Option<&str>, renderer: &Renderer) 
             && text.is_char_boundary(span.end.min(text.len()))
             && span.end <= text.len()
     });
-    let mut title = Level::ERROR
-        .primary_title(diagnostic.message.as_str())
-        .elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
+    let mut group = Group::with_title(Level::ERROR.primary_title(diagnostic.message.as_str()));
     match excerpt {
         Some((text, span)) => {
-            title = title.element(
+            group = group.element(
                 Snippet::source(text)
                     .path(place.as_ref())
                     .annotation(AnnotationKind::Primary.span(one_line(text, span))),
             );
         }
         None => {
-            let mut origin = annotate_snippets::Origin::path(place.as_ref());
+            let mut origin = Origin::path(place.as_ref());
             if diagnostic.line > 0 {
                 origin = origin.line(diagnostic.line);
                 if diagnostic.column > 0 {
                     origin = origin.char_column(diagnostic.column);
                 }
             }
-            title = title.element(origin);
+            group = group.element(origin);
         }
     }
     if let Some(remedy) = &diagnostic.remedy {
-        title = title.element(Level::HELP.message(remedy.as_str()));
+        group = group.element(Level::HELP.message(remedy.as_str()));
     }
-    renderer.render(&[title])
+    renderer.render(&[group])
 }
 
 /// A span cut down to its first line: tables and scenarios are named, not drawn in full.

@@ -105,8 +105,9 @@ impl Scan<'_> {
             Line::Step { keyword, .. } => self.step(placed, keyword),
             Line::Row(cells) => return self.row(placed, *cells),
             Line::Block => {
-                if !self.after_step {
-                    self.complain(placed, "a text block must follow a step", None);
+                if !self.after_step || self.table.is_some() {
+                    let remedy = "write it right after the step, before any table";
+                    self.complain(placed, "a text block must follow a step", Some(remedy));
                 }
                 self.placeholders(&placed.span);
                 return;
@@ -323,14 +324,11 @@ impl Scan<'_> {
         self.complain(placed, message, Some(&remedy));
     }
 
-    /// Remembers `<names>` in a step; only outlines have them.
+    /// Remembers `<names>` in a step; they mean something when examples follow.
     fn placeholders(&mut self, span: &Range<usize>) {
         let Part::Body(body) = &mut self.part else {
             return;
         };
-        if body.header != Header::Outline {
-            return;
-        }
         let mut start = span.start;
         let text = &self.source.text;
         while let Some(open) = text[start..span.end].find('<') {

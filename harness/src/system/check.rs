@@ -99,113 +99,71 @@ impl Check<'_> {
 
     fn source(&mut self, index: &str, shape: &ObserveShape) -> Option<FactSource> {
         let kind = kind_named(&shape.fact)?;
-        let place = ["observe", index];
-        let at = |key| ["observe", index, key];
-        let place = match shape {
-            ObserveShape {
-                component: Some(component),
-                sql: Some(sql),
-                port: None,
-                path: None,
-                list: None,
-                fields: None,
-                topics: None,
-                headers: None,
-                group: None,
-                ..
-            } => {
-                self.database(&at("component"), component);
-                Place::Sql(Statement {
-                    component: component.clone(),
-                    sql: sql.clone(),
-                })
-            }
-            ObserveShape {
-                component: Some(component),
-                path: Some(path),
-                list: Some(list),
-                fields: Some(mapping),
-                sql: None,
-                topics: None,
-                headers: None,
-                group: None,
-                ..
-            } => {
-                self.mapping(&at("fields"), kind, mapping, &[]);
-                if !list.is_empty() && !list.starts_with('/') {
-                    let remedy = format!("write `/{list}`");
-                    self.value(
-                        &at("list"),
-                        format!("`{list}` is not a JSON pointer"),
-                        Some(remedy),
-                    );
-                }
-                Place::Endpoint {
-                    endpoint: self.endpoint(index, component, shape.port.as_deref(), path)?,
-                    list: list.clone(),
-                    fields: mapping.clone(),
-                }
-            }
-            ObserveShape {
-                topics: Some(topics),
-                fields: Some(mapping),
-                component: None,
-                headers: None,
-                group: None,
-                ..
-            } if kind == FactKind::Message => {
-                self.all_topics(&at("topics"), topics);
-                self.mapping(
-                    &at("fields"),
-                    kind,
-                    mapping,
-                    &["topic", "partition", "offset"],
-                );
-                self.pointers(&at("fields"), mapping);
-                Place::Messages {
-                    topics: topics.clone(),
-                    fields: mapping.clone(),
-                }
-            }
-            ObserveShape {
-                topics: Some(topics),
-                headers: Some(mapping),
-                component: None,
-                fields: None,
-                group: None,
-                ..
-            } if kind == FactKind::Parked => {
-                self.all_topics(&at("topics"), topics);
-                self.mapping(&at("headers"), kind, mapping, &[]);
-                Place::Parked {
-                    topics: topics.clone(),
-                    headers: mapping.clone(),
-                }
-            }
-            ObserveShape {
-                topics: Some(topics),
-                group: Some(group),
-                component: None,
-                fields: None,
-                headers: None,
-                ..
-            } if kind == FactKind::Progress => {
-                self.all_topics(&at("topics"), topics);
-                Place::Progress(GroupOfTopics {
-                    group: group.clone(),
-                    topics: topics.clone(),
-                })
-            }
+        let place = match (given(shape).as_slice(), kind) {
+            (["component", "sql"], _) => self.sql_place(index, shape),
+            (["component", "fields", "list", "path"], _) => self.endpoint_place(index, kind, shape),
+            (["fields", "topics"], FactKind::Message) => self.messages_place(index, shape),
+            (["headers", "topics"], FactKind::Parked) => self.parked_place(index, shape),
+            (["group", "topics"], FactKind::Progress) => self.progress_place(index, shape),
             _ => {
-                let span = self.document.value(&place);
                 let message = format!("it is not clear where `{}` is read", shape.fact);
-                let remedy = ways(kind).to_owned();
-                self.found
-                    .push(self.document.complain(span, message, Some(remedy)));
-                return None;
+                self.value(&["observe", index], message, Some(ways(kind).to_owned()));
+                None
             }
         };
-        Some(FactSource { kind, place })
+        place.map(|place| FactSource { kind, place })
+    }
+
+    fn sql_place(&mut self, index: &str, shape: &ObserveShape) -> Option<Place> {
+        let (component, sql) = shape.component.clone().zip(shape.sql.clone())?;
+        self.database(&["observe", index, "component"], &component);
+        Some(Place::Sql(Statement { component, sql }))
+    }
+
+    fn endpoint_place(
+        &mut self,
+        index: &str,
+        kind: FactKind,
+        shape: &ObserveShape,
+    ) -> Option<Place> {
+        let (list, fields) = shape.list.clone().zip(shape.fields.clone())?;
+        self.mapping(&["observe", index, "fields"], kind, &fields, &[]);
+        if !list.is_empty() && !list.starts_with('/') {
+            let message = format!("`{list}` is not a JSON pointer");
+            let remedy = format!("write `/{list}`");
+            self.value(&["observe", index, "list"], message, Some(remedy));
+        }
+        let (component, path) = shape.component.as_deref().zip(shape.path.as_deref())?;
+        let endpoint = self.endpoint(index, component, shape.port.as_deref(), path)?;
+        Some(Place::Endpoint {
+            endpoint,
+            list,
+            fields,
+        })
+    }
+
+    fn messages_place(&mut self, index: &str, shape: &ObserveShape) -> Option<Place> {
+        const GIVEN: [&str; 3] = ["topic", "partition", "offset"];
+        let place = ["observe", index, "fields"];
+        let (topics, fields) = shape.topics.clone().zip(shape.fields.clone())?;
+        self.all_topics(&["observe", index, "topics"], &topics);
+        self.mapping(&place, FactKind::Message, &fields, &GIVEN);
+        self.pointers(&place, &fields);
+        Some(Place::Messages { topics, fields })
+    }
+
+    fn parked_place(&mut self, index: &str, shape: &ObserveShape) -> Option<Place> {
+        let (topics, headers) = shape.topics.clone().zip(shape.headers.clone())?;
+        self.all_topics(&["observe", index, "topics"], &topics);
+        let place = ["observe", index, "headers"];
+        self.mapping(&place, FactKind::Parked, &headers, &[]);
+        Some(Place::Parked { topics, headers })
+    }
+
+    fn progress_place(&mut self, index: &str, shape: &ObserveShape) -> Option<Place> {
+        let (topics, group) = shape.topics.clone().zip(shape.group.clone())?;
+        self.all_topics(&["observe", index, "topics"], &topics);
+        Some(Place::Progress(GroupOfTopics { group, topics }))
     }
 
     fn settled(&mut self, index: &str, shape: &SettledShape) -> Option<Settled> {
@@ -391,6 +349,23 @@ impl Check<'_> {
         self.found
             .push(self.document.complain(span, message, remedy));
     }
+}
+
+/// The keys that say where a fact is read, in the order of their names; a port may always be added to a path.
+fn given(shape: &ObserveShape) -> Vec<&'static str> {
+    let keys = [
+        ("component", shape.component.is_some()),
+        ("fields", shape.fields.is_some()),
+        ("group", shape.group.is_some()),
+        ("headers", shape.headers.is_some()),
+        ("list", shape.list.is_some()),
+        ("path", shape.path.is_some()),
+        ("port", shape.port.is_some() && shape.path.is_none()),
+        ("sql", shape.sql.is_some()),
+        ("topics", shape.topics.is_some()),
+    ];
+    let given = keys.into_iter().filter(|(_, given)| *given);
+    given.map(|(key, _)| key).collect()
 }
 
 fn ways(kind: FactKind) -> &'static str {

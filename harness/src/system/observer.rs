@@ -154,10 +154,20 @@ impl Observer {
         Ok(())
     }
 
-    /// Closes the connections to the databases, so that they can be removed.
+    /// Closes the connections, so that the databases can be removed and the broker can go. To be called before the
+    /// pipeline is stopped.
     pub async fn close(&self) {
         for pool in self.pools.values() {
             pool.close().await;
+        }
+        if let Some(queue) = self.queue.clone() {
+            let closed = blocking(move || {
+                queue.close();
+                Ok(())
+            });
+            if let Err(error) = closed.await {
+                tracing::debug!(error, "closing the clients of the queue");
+            }
         }
     }
 

@@ -185,6 +185,12 @@ impl QueueReader {
         Ok(progress)
     }
 
+    /// Ends the clients; they are made anew when something is read again.
+    pub(super) fn close(&self) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.clear();
+    }
+
     fn without_prefix(&self, name: &str) -> String {
         let bare = name.strip_prefix(&self.access.topic_prefix);
         bare.unwrap_or(name).to_owned()

@@ -14,7 +14,7 @@ use super::fields::{FieldType, fact, fields};
 use crate::diagnostic::suggestion;
 
 /// Connections to one database at once: a fact query and a count may overlap.
-const CONNECTIONS: u32 = 4;
+const CONNECTIONS: u32 = 2;
 /// How long a free connection is waited for.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the server may work on one statement.
