@@ -23,7 +23,7 @@ async fn read_and_write_apart_sell_the_same_unit_twice() {
     fail_point::register(&FAIL_POINTS);
     let slow = Order {
         action: Action::Delay,
-        delay_ms: 100,
+        delay_ms: 300,
         times: None,
     };
     assert!(fail_point::arm("inventory.before-decrement", slow));

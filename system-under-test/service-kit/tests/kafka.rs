@@ -79,9 +79,9 @@ impl Fixture {
         vec![
             ("KAFKA_BROKERS", self.brokers.as_str()),
             ("TOPIC_PREFIX", "p-"),
-            ("KAFKA_SESSION_TIMEOUT_MS", "1000"),
+            ("KAFKA_SESSION_TIMEOUT_MS", "2000"),
             ("KAFKA_HEARTBEAT_MS", "100"),
-            ("KAFKA_MAX_POLL_INTERVAL_MS", "1000"),
+            ("KAFKA_MAX_POLL_INTERVAL_MS", "2000"),
             ("KAFKA_SOCKET_TIMEOUT_MS", "1000"),
             ("KAFKA_WORK_ATTEMPTS", "3"),
             ("KAFKA_WORK_PAUSE_MS", "5"),
@@ -252,7 +252,7 @@ async fn deliveries_of_slow_work(poll_while_working: bool) -> usize {
     let work = Recorded::new(move |_| {
         let first = slow_once.fetch_add(1, Ordering::SeqCst) == 0;
         Ok(if first {
-            Duration::from_millis(2500)
+            Duration::from_millis(4000)
         } else {
             Duration::ZERO
         })
@@ -288,7 +288,7 @@ async fn slow_work_does_not_cost_the_membership_while_it_polls() {
 async fn lag_while_in_work(commit_after_work: bool) -> i64 {
     let fixture = Fixture::new(1).await;
     fixture.append(0, "x");
-    let work = Recorded::new(|_| Ok(Duration::from_millis(500)));
+    let work = Recorded::new(|_| Ok(Duration::from_secs(1)));
     let service = fixture
         .consumer(
             Consumption {

@@ -184,9 +184,9 @@ async fn in_one_lock_order_nobody_waits_for_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_deadlock_is_run_again_or_given_up() {
     let patient = Warehouse::new(&[Defence::LockOrder], 6, 1000).await;
-    let answers = all_at_once(&patient, crossing(16)).await;
+    let answers = all_at_once(&patient, crossing(6)).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert_eq!(patient.given().await, 96);
+    assert_eq!(patient.given().await, 36);
 
     let impatient = Warehouse::new(&[Defence::LockOrder, Defence::DeadlockRetry], 6, 1000).await;
     let answers = all_at_once(&impatient, crossing(16)).await;

@@ -32,6 +32,8 @@ impl Warehouse {
         let values = [
             ("DATABASE_URL", database.url.as_str()),
             ("DATABASE_CONNECTIONS", "30"),
+            // On a busy machine the same orders meet again and again.
+            ("DATABASE_TRANSACTION_ATTEMPTS", "50"),
         ];
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Settings::read(values, DatabaseSettings::read).expect("good settings");

@@ -1,11 +1,9 @@
-//! What the tests of services need: a private, throw-away PostgreSQL, and a service that runs inside the test.
+//! A private, throw-away PostgreSQL.
 //!
 //! The server is the installed one; where none is installed the test fails and says so, it never passes by itself. It
 //! listens on a socket in its own folder only, runs as another user when the test runs as root, dies with the test's
 //! process, and leaves nothing behind.
 
-use std::error::Error;
-use std::future::Future;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,8 +17,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::database::migrate::migrator;
-use crate::service::{Common, Service};
-use crate::settings::Settings;
 
 /// The server must be there by then.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -266,72 +262,4 @@ fn programs() -> PathBuf {
             "this test needs PostgreSQL's programs initdb and postgres: install the server (Debian: postgresql-15) or \
              name their folder in FIREDRILL_POSTGRES_BIN",
         )
-}
-
-/// Runs a service inside the test: `values` are its settings, `INSTANCE` and `LISTEN_HTTP` are given if they are missing.
-/// It stops when the returned service's shutdown begins.
-///
-/// # Panics
-/// When the settings are bad or the service does not start.
-pub async fn start<C, Fut, E>(
-    name: &'static str,
-    values: &[(&str, &str)],
-    read: impl FnOnce(&mut Settings) -> C,
-    start: impl FnOnce(C, Service) -> Fut,
-) -> Service
-where
-    Fut: Future<Output = Result<(), E>>,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    let defaults = [("INSTANCE", name), ("LISTEN_HTTP", "127.0.0.1:0")];
-    let values = defaults
-        .iter()
-        .chain(values)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let read = Settings::read(values, |settings| (Common::read(settings), read(settings)));
-    let (common, config) = read.unwrap_or_else(|problems| panic!("bad settings: {problems}"));
-    let service = Service::new(name, common);
-    if let Err(error) = start(config, service.clone()).await {
-        panic!("{name} does not start: {}", error.into());
-    }
-    service.health.mark_started();
-    service
-}
-
-/// Waits until a condition holds.
-///
-/// # Panics
-/// When it does not within 20 seconds.
-pub async fn eventually<F, Fut>(what: &str, mut condition: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = bool>,
-{
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "did not come about: {what}"
-        );
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Stops a service as SIGTERM would, and waits for its tasks.
-///
-/// # Panics
-/// When its tasks do not end within its grace.
-pub async fn stop(service: &Service) {
-    service.shutdown.begin();
-    service.shutdown.tasks().close();
-    let ended = tokio::time::timeout(
-        service.common.shutdown_grace,
-        service.shutdown.tasks().wait(),
-    )
-    .await;
-    assert!(
-        ended.is_ok(),
-        "{} did not stop within its grace",
-        service.name
-    );
 }
