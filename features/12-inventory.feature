@@ -6,7 +6,7 @@ Feature: Layer 12, the inventory service
     And 1 product with 5 units in stock
     When the fault "stock-race-window" is injected
     And 30 customers order 1 unit of the same product at the same moment
-    And the fault is felt 30 times
+    And the fault is felt 10 times
     And the fault heals
     And the pipeline settles within 30 seconds
     Then every promise is kept
