@@ -55,11 +55,9 @@ fn imports(text: &str) -> Vec<String> {
                         '}' if depth == 0 => break,
                         '}' => depth -= 1,
                         ',' if depth == 0 => takes = true,
-                        _ if letter.is_alphanumeric() || letter == '_' => {
-                            if depth == 0 && takes {
-                                word.push(letter);
-                                continue;
-                            }
+                        _ if (letter.is_alphanumeric() || letter == '_') && depth == 0 && takes => {
+                            word.push(letter);
+                            continue;
                         }
                         _ => {}
                     }

@@ -5,7 +5,7 @@
 //! - [`loading`]: everything that was written is read before anything starts
 //! - [`folder`]: the folder of a run
 //! - [`running`]: `run`, `prove`, `replay` and the drills behind `cargo test`
-//! - [`listing`]: `list`
+//! - [`listing`]: the command `list`
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

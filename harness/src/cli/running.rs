@@ -162,6 +162,7 @@ fn execute(
         .map(|feature| feature.path.clone())
         .collect();
     folder::keep_what_was_given(&folder, system, &paths)?;
+    keep_own_log(&folder)?;
     let drills = number(system, &folder, seed, wishes, selection.times)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -181,6 +182,24 @@ fn execute(
     junit::write(&folder.join("junit.xml"), borrowed())
         .with_context(|| format!("junit.xml cannot be written to {}", folder.display()))?;
     Ok((results, code))
+}
+
+/// What the harness, its proxies and its broker have to say goes to `harness.log`; the terminal is for verdicts.
+fn keep_own_log(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join("harness.log");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG").unwrap_or_else(|_| {
+            tracing_subscriber::EnvFilter::new("info,librdkafka=error,rdkafka=error")
+        });
+    // A second run in one process keeps writing to the log of the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(file)
+        .try_init();
+    Ok(())
 }
 
 async fn drill_all(
