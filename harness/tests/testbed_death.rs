@@ -138,14 +138,23 @@ fn alive(runs: &Path) -> BTreeSet<u32> {
         .collect()
 }
 
-/// The creators of all System V shared memory segments.
-fn segment_creators() -> BTreeSet<u32> {
+/// All System V shared memory segments, and the processes that made them. Process numbers come again, so a segment that
+/// somebody left long ago may seem to be made by a process of today: only those that are new count.
+fn segments() -> BTreeMap<u32, u32> {
     let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let number = |line: &str, place: usize| line.split_whitespace().nth(place)?.parse().ok();
     table
         .lines()
         .skip(1)
-        .filter_map(|line| line.split_whitespace().nth(4)?.parse().ok())
+        .filter_map(|line| Some((number(line, 1)?, number(line, 4)?)))
         .collect()
+}
+
+/// The segments that were not there before and were made by one of these processes.
+fn new_segments(before: &BTreeMap<u32, u32>, makers: &BTreeSet<u32>) -> BTreeMap<u32, u32> {
+    let mut now = segments();
+    now.retain(|segment, maker| !before.contains_key(segment) && makers.contains(maker));
+    now
 }
 
 /// Polls until nothing is alive; how long that took.
@@ -166,7 +175,7 @@ fn wait_for_death(runs: &Path) -> Duration {
 
 #[test]
 fn everything_dies_with_a_harness_that_is_killed_at_work() {
-    let runs = runs_folder();
+    let (runs, before) = (runs_folder(), segments());
     let mut harness = start_harness(runs.path());
     wait_until_up(&mut harness);
     let born = alive(runs.path());
@@ -180,7 +189,7 @@ fn everything_dies_with_a_harness_that_is_killed_at_work() {
         wait_for_death(runs.path())
     );
     assert!(
-        segment_creators().is_disjoint(&born),
+        new_segments(&before, &born).is_empty(),
         "shared memory is left"
     );
 
@@ -200,7 +209,7 @@ fn everything_dies_with_a_harness_that_is_killed_at_work() {
 
 #[test]
 fn a_harness_that_is_killed_while_it_starts_leaves_nothing_after_the_next_sweep() {
-    let runs = runs_folder();
+    let (runs, before) = (runs_folder(), segments());
     let mut born = BTreeSet::new();
     // The moments are spread over its start, which takes some 300 ms.
     for moment in 0..12 {
@@ -226,14 +235,14 @@ fn a_harness_that_is_killed_while_it_starts_leaves_nothing_after_the_next_sweep(
         .collect();
     assert!(left.iter().all(|name| name == "lock"), "{left:?}");
     assert!(
-        segment_creators().is_disjoint(&born),
+        new_segments(&before, &born).is_empty(),
         "shared memory is left"
     );
 }
 
 #[test]
 fn a_sweep_spares_a_run_that_lives_and_ends_what_is_left_of_a_dead_one() {
-    let runs = runs_folder();
+    let (runs, before) = (runs_folder(), segments());
     let mut harness = start_harness(runs.path());
     wait_until_up(&mut harness);
     let born = alive(runs.path());
@@ -250,11 +259,8 @@ fn a_sweep_spares_a_run_that_lives_and_ends_what_is_left_of_a_dead_one() {
     assert_eq!(alive(runs.path()), born, "a sweep touched a live run");
 
     // A server that is killed leaves its shared memory; only the sweep can remove that.
-    let server = born
-        .iter()
-        .copied()
-        .find(|pid| segment_creators().contains(pid))
-        .expect("the server's segment");
+    let made = new_segments(&before, &born);
+    let server = *made.values().next().expect("the server's segment");
     let kill = Command::new("kill")
         .args(["-9", &server.to_string()])
         .status()
@@ -269,5 +275,5 @@ fn a_sweep_spares_a_run_that_lives_and_ends_what_is_left_of_a_dead_one() {
         (1, 1),
         "{report:?}"
     );
-    assert!(!segment_creators().contains(&server));
+    assert!(new_segments(&before, &born).is_empty());
 }

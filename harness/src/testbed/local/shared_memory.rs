@@ -34,19 +34,25 @@ fn remove(id: i32, report: &mut CleanReport) {
     }
 }
 
-fn named_segment(postmaster: &str) -> Option<(i64, i32)> {
+fn named_segment(postmaster: &str) -> Option<(u32, i32)> {
     let mut words = postmaster.lines().nth(6)?.split_whitespace();
-    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    Some((parse_key(words.next()?)?, words.next()?.parse().ok()?))
+}
+
+/// A key has 32 bits. The kernel prints it signed, PostgreSQL as an unsigned long that it was extended to.
+fn parse_key(word: &str) -> Option<u32> {
+    let wide = word.parse::<i64>().map(i64::cast_unsigned);
+    let wide = wide.or_else(|_| word.parse::<u64>()).ok()?;
+    u32::try_from(wide & u64::from(u32::MAX)).ok()
 }
 
 /// Both key and id must still fit (the file may be old), and nobody may be attached.
-fn is_abandoned(key: i64, id: i32) -> bool {
+fn is_abandoned(key: u32, id: i32) -> bool {
     let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     table.lines().skip(1).any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = |place: usize| words.get(place).and_then(|word| word.parse::<i64>().ok());
-        let same_key = number(0)
-            .is_some_and(|found| found.cast_unsigned() as u32 == key.cast_unsigned() as u32);
+        let same_key = words.first().and_then(|word| parse_key(word)) == Some(key);
         same_key && number(1) == Some(i64::from(id)) && number(6) == Some(0)
     })
 }
@@ -60,10 +66,11 @@ mod tests {
         let file = "4711\n/tmp/x\n1700000000\n5432\n\n127.0.0.1\n  16384123         7\nready   \n";
         assert_eq!(named_segment(file), Some((16_384_123, 7)));
         assert_eq!(named_segment("4711\n"), None);
+        assert_eq!(parse_key("-2"), parse_key("18446744073709551614"));
     }
 
     #[test]
     fn a_segment_that_does_not_exist_is_not_abandoned() {
-        assert!(!is_abandoned(-1, i32::MAX));
+        assert!(!is_abandoned(u32::MAX, i32::MAX));
     }
 }
