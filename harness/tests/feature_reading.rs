@@ -253,6 +253,16 @@ fn each_mistake_in_the_lines_has_its_place_and_its_remedy() {
             "x.feature:19:3: line 10 has a scenario with the same name (say what makes this one different)",
         ),
         (
+            "@slow\n  Scenario: An answer",
+            "@slwo\n  Scenari: An answer",
+            "x.feature:9:3: these tags belong to nothing (write them right before `Feature:`, `Rule:`, `Scenario:` or \
+             `Examples:`)\n\
+             x.feature:9:44: unknown tag `@slwo` (did you mean `@slow`?)\n\
+             x.feature:10:3: this line is neither a step nor anything else (did you mean `Scenario:`?)\n\
+             x.feature:11:5: this line is neither a step nor anything else (begin it with `Given`, `When`, `Then`, `And` \
+             or `But`, or with `#` for a comment)",
+        ),
+        (
             "Scenario: An answer is lost",
             "Scenario:",
             "x.feature:10:3: this scenario has no name (say in a few words what it is about)",

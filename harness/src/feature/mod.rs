@@ -118,15 +118,13 @@ fn load_one(path: &Path, vocabulary: &Vocabulary<'_>) -> Result<Feature, Diagnos
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(source: &Source, vocabulary: &Vocabulary<'_>) -> Result<Feature, Diagnostics> {
-    let outline = match scan::scan(source) {
-        Ok(outline) => outline,
-        Err(found) => {
-            return Err(Diagnostics::sorted(found));
-        }
-    };
-    let mut found = Vec::new();
+    let (outline, mut found) = scan::scan(source);
+    let lines_make_sense = found.is_empty();
     for tag in &outline.tags {
         found.extend(tags::problem(source, &tag.name, &tag.span, vocabulary));
+    }
+    if !lines_make_sense {
+        return Err(Diagnostics::sorted(found));
     }
     let parsed = match gherkin::Feature::parse(&source.text, gherkin::GherkinEnv::default()) {
         Ok(parsed) => parsed,

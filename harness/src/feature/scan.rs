@@ -27,11 +27,8 @@ pub(super) struct TagPlace {
     pub(super) span: Range<usize>,
 }
 
-/// Reads the lines of a file.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub(super) fn scan(source: &Source) -> Result<Outline, Vec<Diagnostic>> {
+/// Reads the lines of a file: what is known of it, and everything that is wrong with them.
+pub(super) fn scan(source: &Source) -> (Outline, Vec<Diagnostic>) {
     let mut found = Vec::new();
     let lines = classify(source, &mut found);
     let mut scan = Scan {
@@ -49,10 +46,7 @@ pub(super) fn scan(source: &Source) -> Result<Outline, Vec<Diagnostic>> {
         scan.line(line);
     }
     scan.end(lines.len());
-    match scan.found.is_empty() {
-        true => Ok(scan.outline),
-        false => Err(scan.found),
-    }
+    (scan.outline, scan.found)
 }
 
 /// The part of the file that a line belongs to.
