@@ -1,6 +1,6 @@
 //! `process_killed`: processes die without a chance to say goodbye, or are asked to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use rand_chacha::{
@@ -9,6 +9,7 @@ use rand_chacha::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
     processes::{Fallen, Work, pause},
     target::Processes,
 };
-use crate::testbed::Signal;
+use crate::{mechanism::MechanismError, testbed::Signal};
 
 /// Processes end by a signal: at once, or again and again at random moments; they stay dead until healed, or come back after a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -147,6 +148,7 @@ impl FaultKind for ProcessKilled {
                     signal: self.signal.signal(),
                     restart_after: self.restart_after(),
                     stop: work.stop.clone(),
+                    revivals: BTreeMap::new(),
                 };
                 work.spawn(killer.run());
             }
@@ -185,6 +187,8 @@ struct Killer {
     signal: Signal,
     restart_after: Option<Duration>,
     stop: CancellationToken,
+    /// Restarts under way: others die meanwhile, and nobody waits until the restarted are ready.
+    revivals: BTreeMap<String, JoinHandle<()>>,
 }
 
 impl Killer {
@@ -192,21 +196,45 @@ impl Killer {
         let mut left = self.random.times.unwrap_or(u64::MAX);
         while left > 0 && pause(self.next_moment(), &self.stop).await {
             let Some(victim) = self.next_victim() else {
-                return;
+                break;
             };
+            // Whoever dies again must live first; whom the lot hits does not depend on how long that takes.
+            self.wait_for_revival(&victim).await;
+            if self.stop.is_cancelled() {
+                break;
+            }
             left -= 1;
             if let Err(failure) = self.kill(&victim).await {
                 self.fallen.note_failure(failure);
-                return;
+                break;
             }
+        }
+        for instance in self.fallen.instances.clone() {
+            self.wait_for_revival(&instance).await;
         }
     }
 
-    async fn kill(&self, victim: &str) -> Result<(), Cause> {
+    async fn kill(&mut self, victim: &str) -> Result<(), Cause> {
         self.fallen.fell(victim, self.signal).await?;
-        match self.restart_after {
-            Some(after) if pause(after, &self.stop).await => self.fallen.revive(victim).await,
-            _ => Ok(()),
+        if let Some(after) = self.restart_after {
+            let revival = start_after(
+                Arc::clone(&self.fallen),
+                victim.to_owned(),
+                after,
+                self.stop.clone(),
+            );
+            self.revivals
+                .insert(victim.to_owned(), tokio::spawn(revival));
+        }
+        Ok(())
+    }
+
+    async fn wait_for_revival(&mut self, instance: &str) {
+        if let Some(revival) = self.revivals.remove(instance)
+            && let Err(failure) = revival.await
+        {
+            let failure = MechanismError::failed(format!("starting {instance} again"), failure);
+            self.fallen.note_failure(failure.into());
         }
     }
 
@@ -216,16 +244,32 @@ impl Killer {
         Duration::from_millis(shortest + self.dice.next_u64() % span)
     }
 
-    /// One of the living, by lot; none when all are dead for good.
+    /// One of those who live or will live again, by lot; none when all are dead for good.
     fn next_victim(&mut self) -> Option<String> {
-        let mut alive = self.fallen.alive();
-        if alive.is_empty() {
+        let mut lot = match self.restart_after {
+            Some(_) => self.fallen.instances.clone(),
+            None => self.fallen.alive(),
+        };
+        if lot.is_empty() {
             return None;
         }
-        let drawn = self.dice.next_u64() % alive.len() as u64;
+        let drawn = self.dice.next_u64() % lot.len() as u64;
         usize::try_from(drawn)
             .ok()
-            .map(|index| alive.swap_remove(index))
+            .map(|index| lot.swap_remove(index))
+    }
+}
+
+async fn start_after(
+    fallen: Arc<Fallen>,
+    instance: String,
+    after: Duration,
+    stop: CancellationToken,
+) {
+    if pause(after, &stop).await
+        && let Err(failure) = fallen.start(&instance).await
+    {
+        fallen.note_failure(failure);
     }
 }
 
@@ -246,7 +290,7 @@ impl InForce for Killed {
             // What failed in the background is over if everybody lives now.
             let failures = self.fallen.take_failures();
             self.fallen
-                .revive_all()
+                .make_whole()
                 .await
                 .map_err(|failure| Cause::Several(failures.into_iter().chain([failure]).collect()))
         })

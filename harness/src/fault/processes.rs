@@ -100,6 +100,27 @@ impl Fallen {
         tokio::time::timeout(NOTICED_WITHIN, end).await.is_ok()
     }
 
+    /// Starts an instance again without waiting until it is ready.
+    pub(crate) async fn start(&self, instance: &str) -> Result<(), Cause> {
+        self.pipeline.start_again(instance).await?;
+        locked(&self.down).remove(instance);
+        Ok(())
+    }
+
+    /// Revives the dead, waits for all who have died since the fault began, and says who is ready again.
+    pub(crate) async fn make_whole(&self) -> Result<Vec<String>, Cause> {
+        let mut restored = self.revive_all().await?;
+        for instance in &self.instances {
+            let words = ready_words(instance);
+            let has_ended = self.pipeline.exits(instance).len() > self.exits_before(instance);
+            if has_ended && !restored.contains(&words) {
+                self.pipeline.ready(instance, READY_WITHIN).await?;
+                restored.push(words);
+            }
+        }
+        Ok(restored)
+    }
+
     /// Starts an instance again and waits until it is ready.
     pub(crate) async fn revive(&self, instance: &str) -> Result<(), Cause> {
         signals::revive(&self.pipeline, instance, READY_WITHIN).await?;
@@ -112,7 +133,7 @@ impl Fallen {
         let down: Vec<String> = locked(&self.down).iter().cloned().collect();
         let revivals = down.iter().map(|instance| async move {
             let revived = self.revive(instance).await;
-            revived.map(|()| format!("{instance} runs and is ready"))
+            revived.map(|()| ready_words(instance))
         });
         let mut restored = Vec::new();
         let mut failures = Vec::new();
@@ -135,6 +156,10 @@ impl Fallen {
     pub(crate) fn take_failures(&self) -> Vec<Cause> {
         std::mem::take(&mut *locked(&self.failures))
     }
+}
+
+fn ready_words(instance: &str) -> String {
+    format!("{instance} runs and is ready")
 }
 
 /// Work in the background. It is asked to stop and waited for, never torn off in the middle of a step.
