@@ -11,6 +11,7 @@ use std::{
 
 use firedrill::testbed::{
     Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, Signal, TestbedError,
+    local::ports::{Port, Ports},
 };
 use futures::{FutureExt, future::BoxFuture};
 use std::os::unix::process::ExitStatusExt;
@@ -82,6 +83,8 @@ impl SmallPipeline {
 struct Process {
     name: String,
     address: SocketAddr,
+    /// Nobody else gets it between two lives of the process.
+    _port: Port,
     state: Mutex<State>,
     ends: watch::Sender<usize>,
 }
@@ -94,10 +97,11 @@ struct State {
 
 impl Process {
     fn new(name: &str) -> Arc<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = Ports::new().reserve().expect("a free port");
         Arc::new(Self {
             name: name.to_owned(),
-            address: port.local_addr().expect("an address"),
+            address: port.address(),
+            _port: port,
             state: Mutex::default(),
             ends: watch::Sender::new(0),
         })

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use external_world::payment_provider::{Config, start};
 use firedrill::{
     fault::{Witness, inject},
-    testbed::Pipeline,
+    testbed::{
+        Pipeline,
+        local::ports::{Port, Ports},
+    },
     topology::Protocol,
 };
 use reqwest::StatusCode;
@@ -27,6 +30,7 @@ struct Stage {
     directly: SocketAddr,
     control: SocketAddr,
     provider: Service,
+    _ports: [Port; 2],
     _database: TestDatabase,
     _proxies: Proxies,
 }
@@ -45,7 +49,8 @@ impl Stage {
         let certificate_file = file("certificate.pem", certificate.cert.pem());
         let key_file = file("key.pem", certificate.signing_key.serialize_pem());
         let database = testing::database(&[]).await;
-        let (control, directly) = (free_address(), free_address());
+        let ports = [(); 2].map(|()| Ports::new().reserve().expect("a free port"));
+        let (control, directly) = (ports[0].address(), ports[1].address());
         let provider = testing::start(
             "payment-provider",
             &[
@@ -86,6 +91,7 @@ impl Stage {
             directly,
             control,
             provider,
+            _ports: ports,
             _database: database,
             _proxies: proxies,
         }
@@ -116,11 +122,6 @@ impl Stage {
     async fn stop(self) {
         testing::stop(&self.provider).await;
     }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
