@@ -1,29 +1,51 @@
 //! firedrill: describe a failure, have it happen to a real pipeline, and read whether every promise held.
 //!
-//! The modules in reading order; each uses only those above it.
+//! The modules in reading order; each uses only those above it. The lines between them keep the formatter from sorting.
 
-// What people write, read and checked before anything starts.
+// The 104 failures by id.
 pub mod catalogue;
+
+// A complaint about something a person wrote: what is wrong, where, and what to do.
 pub mod diagnostic;
+
+// A TOML file that tells all its mistakes at once.
 pub mod document;
+
+// The system as data: components, links, replicas, probes, settings, defences.
 pub mod topology;
 
-// The places and the tools.
-pub mod mechanism;
+// Where the system runs; each drill gets a pipeline of its own.
 pub mod testbed;
 
-// What is done to a system there.
+// One typed client for each tool that hurts.
+pub mod mechanism;
+
+// The kinds of fault, one file each: inject, felt, heal.
 pub mod fault;
-pub mod feature;
+
+// Faults with a name and a reason, one file each.
 pub mod profile;
 
-// What is known about this system, what is read from it, and what its customers do.
+// Feature files: read, checked in every way that needs nothing running, and selected.
+pub mod feature;
+
+// What is known about this system: where facts are read, what is outstanding, how products get in place.
 pub mod system;
+
+// What customers do: seeded intents, a pace, a client that knows three outcomes.
 pub mod workload;
 
-// One execution, the reports of it, and the ways to start it.
-pub mod cli;
+// One execution of one scenario, from prepare to clean up.
 pub mod drill;
+
+// A scenario must fail without each of its defences.
 pub mod prove;
+
+// For people and machines; reports listen and read, nothing else.
 pub mod report;
+
+// The Gherkin vocabulary, and cucumber behind our own main.
 pub mod steps;
+
+// The command.
+pub mod cli;

@@ -146,7 +146,12 @@ async fn what_a_process_has_started_ends_with_it() {
     .await;
     let child = line(folder.path(), "child ").await;
     parent.wait().await;
-    assert!(!exists(&child), "{child} is left");
+    // The signal has been sent when the parent's end is told; the kernel may take a moment over a busy core.
+    let limit = Instant::now() + Duration::from_secs(1);
+    while exists(&child) {
+        assert!(Instant::now() < limit, "{child} is left");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

@@ -234,6 +234,16 @@ mod tests {
             .env(RUN_VARIABLE, dead.path())
             .spawn()
             .expect("sleep runs");
+        // A child may be seen for a moment between its birth and its program, without an environment yet.
+        let environment = format!("/proc/{}/environ", child.id());
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while !std::fs::read_to_string(&environment).is_ok_and(|text| text.contains(RUN_VARIABLE)) {
+            assert!(
+                std::time::Instant::now() < limit,
+                "sleep never got its environment"
+            );
+            std::thread::yield_now();
+        }
         die(dead);
         let report = sweep(runs.path());
         assert!(report.processes.contains(&child.id()), "{report:?}");
