@@ -127,10 +127,20 @@ fn code_of(text: &str) -> String {
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
+    // Raw strings end at `"#`; the quotes inside them are turned into plain ones first.
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let pieces =
+        text.split("r#\"")
+            .enumerate()
+            .map(|(index, piece)| match piece.split_once("\"#") {
+                Some((_, rest)) if index > 0 => rest,
+                _ => piece,
+            });
+    let text: String = pieces.collect();
     let mut code = String::new();
     let mut inside = false;
     let mut escaped = false;
-    for letter in lines.flat_map(|line| line.chars().chain(['\n'])) {
+    for letter in text.chars() {
         match letter {
             '"' if !escaped => inside = !inside,
             _ if !inside => code.push(letter),
