@@ -50,6 +50,9 @@ pub enum DrillError {
     /// The harness or its environment failed.
     #[error("{0}")]
     Harness(String),
+    /// The testbed cannot do what the scenario needs: it is skipped, visibly.
+    #[error("{0}")]
+    Unsupported(String),
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -83,6 +86,7 @@ pub struct Drill {
     injections: usize,
     rest: Option<Settlement>,
     failed: bool,
+    lacking: Option<String>,
     observed: bool,
     seconds: Seconds,
     phase: &'static str,
@@ -124,6 +128,7 @@ impl Drill {
             injections: 0,
             rest: None,
             failed: false,
+            lacking: None,
             observed: false,
             seconds: Seconds::default(),
             phase: "prepare",
@@ -326,7 +331,10 @@ impl Drill {
     ) -> Result<usize, DrillError> {
         let injection = fault::inject(fault, &self.running()?.pipeline, self.order.seed)
             .await
-            .map_err(in_words)?;
+            .map_err(|error| match error.is_unsupported() {
+                true => DrillError::Unsupported(error.to_string()),
+                false => in_words(error),
+            })?;
         self.recorder.write(&Record::FaultStarted {
             at_us: self.recorder.now_us(),
             fault: fault.name.clone(),
@@ -512,6 +520,12 @@ impl Drill {
     /// Notes that the harness failed; what follows is only clean-up.
     pub fn fail(&mut self, error: &DrillError) {
         self.failed = true;
+        if let DrillError::Unsupported(reason) = error {
+            self.lacking.get_or_insert_with(|| reason.clone());
+            return;
+        }
+        // Whatever the testbed lacks: an error of the harness is not passed over as a skip.
+        self.lacking = None;
         self.recorder.write(&Record::HarnessError {
             at_us: self.recorder.now_us(),
             message: error.to_string(),
@@ -585,7 +599,10 @@ impl Drill {
                 facts: self.recorder.facts(),
             });
         }
-        let judgement = self.judge_journal();
+        let judgement = match &self.lacking {
+            Some(reason) => Judgement::skipped(reason.clone()),
+            None => self.judge_journal(),
+        };
         self.seconds.judge = began.elapsed().as_secs_f64();
         let result = DrillResult {
             replay: format!("cargo drill replay {}", self.order.folder.display()),

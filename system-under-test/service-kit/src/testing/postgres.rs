@@ -160,8 +160,14 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The folder goes away with everything in it, so there is nothing to shut down in order.
-        let _already_gone = self.server.kill();
+        // SIGQUIT ends the server at once and lets it give its shared memory back, which SIGKILL would not.
+        let pid = i32::try_from(self.server.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let told = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::QUIT));
+        if !matches!(told, Some(Ok(()))) {
+            let _already_gone = self.server.kill();
+        }
         let _already_reaped = self.server.wait();
     }
 }
@@ -192,7 +198,7 @@ fn spawn_server(programs: &Path, data: &Path, sockets: &Path, user: Option<(u32,
     // SAFETY: the closure only makes one system call, which is allowed between fork and exec.
     unsafe {
         server.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::QUIT))
                 .map_err(Into::into)
         });
     }
@@ -232,6 +238,7 @@ fn other_user() -> Option<(u32, u32)> {
     Some(ids.unwrap_or((65_534, 65_534)))
 }
 
+/// Where the server's programs are: named, on the path, installed, or fetched.
 fn programs() -> PathBuf {
     let chosen = std::env::var_os("FIREDRILL_POSTGRES_BIN").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -254,12 +261,46 @@ fn programs() -> PathBuf {
     let candidates = chosen
         .into_iter()
         .chain(std::env::split_paths(&path))
-        .chain(installed);
+        .chain(installed)
+        .chain(fetched());
     candidates
         .into_iter()
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
         .expect(
-            "this test needs PostgreSQL's programs initdb and postgres: install the server (Debian: postgresql-15) or \
-             name their folder in FIREDRILL_POSTGRES_BIN",
+            "this test needs PostgreSQL's programs initdb and postgres: run `cargo drill run` once, which fetches them, \
+             install the server (Debian: postgresql-15), or name their folder in FIREDRILL_POSTGRES_BIN",
         )
+}
+
+/// The programs that a first drill has fetched into the user's cache, the newest first.
+fn fetched() -> Vec<PathBuf> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let of_user = || {
+        if rustix::process::getuid().is_root() {
+            return Some(PathBuf::from("/var/cache/firedrill"));
+        }
+        let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        caches.map(|caches| caches.join("firedrill"))
+    };
+    let cache = variable("FIREDRILL_CACHE").or_else(of_user);
+    let entries = cache.and_then(|cache| std::fs::read_dir(cache).ok());
+    let mut homes: Vec<_> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("postgresql-")
+        })
+        .map(|entry| entry.path().join("bin"))
+        .collect();
+    homes.sort();
+    homes.reverse();
+    homes
 }
