@@ -278,6 +278,9 @@ impl<W: Work> Reception<W> {
         let due = vec![(partition.clone(), next_offset)];
         if let Err(error) = commit::commit(&self.client, due).await {
             tracing::info!(%error, "offsets were not committed");
+            // A rebalance refuses commits for a moment: the committer tries again, as it does for finished work.
+            partition.mark_done(next_offset);
+            self.due.notify_one();
         }
     }
 
