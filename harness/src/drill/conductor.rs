@@ -1,10 +1,13 @@
 //! The conductor of one drill. Steps of a scenario call its phases; [`Drill::conclude`] does what is left and judges.
 
+mod hurting;
+mod loading;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use firedrill_oracle::{
     History, Judgement, judge,
-    record::{DrillHeader, Expectation, JOURNAL_SCHEMA, OrderLine, Record, Settlement},
+    record::{DrillHeader, Expectation, JOURNAL_SCHEMA, Record, Settlement},
 };
 use tokio::time::Instant;
 
@@ -15,23 +18,14 @@ use super::{
     settling::wait_for_rest,
 };
 use crate::{
-    fault::{self, Fault, Injection},
+    fault::Injection,
     system::Observer,
     testbed::{Pipeline, PipelineRequest, TestbedError},
-    workload::{Assortment, Client, Customers, CustomersReport, Generator, Habits, Pace},
+    workload::{Assortment, Customers, CustomersReport},
 };
 
 /// How long the pipeline may take to come to rest where the scenario does not say.
 pub const SETTLE_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long customers wait for an answer.
-const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a fault may take to be felt as often as a step asks for.
-const FELT_LIMIT: Duration = Duration::from_secs(20);
-
-/// How long a step may wait for customers to have made so many attempts.
-const ATTEMPTS_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a scenario wants to find when it begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -204,195 +198,6 @@ impl Drill {
         Ok(())
     }
 
-    /// Lets customers come until they are stopped.
-    ///
-    /// # Errors
-    /// The pipeline could not be started.
-    pub async fn customers_come(&mut self, pace: Pace, habits: Habits) -> Result<(), DrillError> {
-        self.ensure_running().await?;
-        let (client, generator) = self.client_and_generator()?;
-        let sink = self.operation_sink();
-        self.customers.push(Customers::start(
-            client, generator, pace, habits, self.clock, sink,
-        ));
-        self.rest = None;
-        Ok(())
-    }
-
-    /// Lets so many customers order the same product at the same moment and waits for their outcomes.
-    ///
-    /// # Errors
-    /// The pipeline could not be started.
-    pub async fn customers_rush(
-        &mut self,
-        count: u32,
-        quantity: i64,
-        habits: Habits,
-    ) -> Result<(), DrillError> {
-        self.ensure_running().await?;
-        let (client, mut generator) = self.client_and_generator()?;
-        let Some(product) = self.running()?.assortment.products.first().cloned() else {
-            return Err(DrillError::Harness(
-                "there is no product to order: say how many in a Given step".into(),
-            ));
-        };
-        let line = OrderLine {
-            product_id: product.product_id,
-            quantity,
-        };
-        let intents = (0..count)
-            .map(|_| generator.intent(vec![line.clone()], habits.with_key))
-            .collect();
-        let sink = self.operation_sink();
-        let customers = Customers::start_at_once(client, intents, habits, self.clock, sink);
-        customers.wait_for_attempts(u64::from(count)).await;
-        self.customers.push(customers);
-        self.rest = None;
-        Ok(())
-    }
-
-    /// Waits until customers have made so many attempts in all since they came.
-    ///
-    /// # Errors
-    /// Nobody comes, they were too slow, or the run was interrupted.
-    pub async fn wait_for_attempts(&mut self, count: u64) -> Result<(), DrillError> {
-        let Some(customers) = self.customers.last() else {
-            return Err(DrillError::Harness(
-                "no customers come: let them come in an earlier step".into(),
-            ));
-        };
-        let waited = tokio::time::timeout(ATTEMPTS_LIMIT, customers.wait_for_attempts(count));
-        let mut waited = std::pin::pin!(waited);
-        loop {
-            tokio::select! {
-                ended = &mut waited => {
-                    return ended.map_err(|_| DrillError::Harness(format!(
-                        "customers made {} of {count} attempts within {} s",
-                        customers.report().attempted,
-                        ATTEMPTS_LIMIT.as_secs()
-                    )));
-                }
-                () = self.run.cancel.cancelled() => return Err(DrillError::Interrupted),
-                () = tokio::time::sleep(PROGRESS_INTERVAL) => self.tell_progress(&[]),
-            }
-        }
-    }
-
-    /// Brings the faults of a profile into force as its timeline says. Those that the timeline does not end stay until
-    /// they are healed.
-    ///
-    /// # Errors
-    /// The pipeline could not be started, a fault could not be brought into force or taken back, or the run was
-    /// interrupted.
-    pub async fn inject(&mut self, name: &str, at_least: Option<u64>) -> Result<(), DrillError> {
-        self.ensure_running().await?;
-        self.enter("hurt");
-        let profiles = self.run.profiles.clone();
-        let profile = profiles.get(name).ok_or_else(|| {
-            DrillError::Harness(format!(
-                "there is no fault profile {name:?} in fault-profiles/"
-            ))
-        })?;
-        let began = Instant::now();
-        let mut ends: Vec<(Duration, usize)> = Vec::new();
-        for step in profile.timeline() {
-            self.end_those_due(began, &mut ends, step.at).await?;
-            self.go_on_until(began + step.at).await?;
-            let id = self.bring_into_force(&step.fault, at_least).await?;
-            if let Some(lasting) = step.lasting {
-                ends.push((step.at + lasting, id));
-            }
-        }
-        self.end_those_due(began, &mut ends, Duration::MAX).await
-    }
-
-    async fn end_those_due(
-        &mut self,
-        began: Instant,
-        ends: &mut Vec<(Duration, usize)>,
-        until: Duration,
-    ) -> Result<(), DrillError> {
-        ends.sort_unstable();
-        let due = ends.partition_point(|(end, _)| *end <= until);
-        for (end, id) in ends.drain(..due) {
-            self.go_on_until(began + end).await?;
-            let failures = self.take_back(id).await;
-            if !failures.is_empty() {
-                return Err(DrillError::Harness(failures.join("; ")));
-            }
-        }
-        Ok(())
-    }
-
-    async fn bring_into_force(
-        &mut self,
-        fault: &Fault,
-        at_least: Option<u64>,
-    ) -> Result<usize, DrillError> {
-        let injection = fault::inject(fault, &self.running()?.pipeline, self.order.seed)
-            .await
-            .map_err(|error| match error.is_unsupported() {
-                true => DrillError::Unsupported(error.to_string()),
-                false => in_words(error),
-            })?;
-        self.recorder.write(&Record::FaultStarted {
-            at_us: self.recorder.now_us(),
-            fault: fault.name.clone(),
-            target: injection.target(),
-            parameters: injection.parameters(),
-        });
-        self.injections += 1;
-        let at_least = at_least.unwrap_or(fault.felt.at_least);
-        self.injected.push(Injected {
-            id: self.injections,
-            name: fault.name.clone(),
-            at_least,
-            injection,
-        });
-        Ok(self.injections)
-    }
-
-    /// Waits until the last injected fault was felt so often. When it is not within the limit, the drill goes on and
-    /// its verdict says so.
-    ///
-    /// # Errors
-    /// No fault is in force, its witness cannot be asked, or the run was interrupted.
-    pub async fn wait_until_felt(&mut self, times: u64) -> Result<(), DrillError> {
-        let deadline = Instant::now() + FELT_LIMIT;
-        loop {
-            let Some(injected) = self.injected.last_mut() else {
-                return Err(DrillError::Harness("no fault is in force".into()));
-            };
-            injected.at_least = times;
-            let felt = injected.injection.felt().await.map_err(in_words)?;
-            if felt.count >= times || Instant::now() >= deadline {
-                return Ok(());
-            }
-            let so_far = [FeltSoFar {
-                fault: injected.name.clone(),
-                count: felt.count,
-                at_least: times,
-            }];
-            self.tell_progress(&so_far);
-            tokio::select! {
-                () = tokio::time::sleep(FELT_INTERVAL) => {}
-                () = self.run.cancel.cancelled() => return Err(DrillError::Interrupted),
-            }
-        }
-    }
-
-    /// Waits until customers have made so many attempts more than they have made now.
-    ///
-    /// # Errors
-    /// As [`Drill::wait_for_attempts`].
-    pub async fn wait_for_more_attempts(&mut self, count: u64) -> Result<(), DrillError> {
-        let so_far = self
-            .customers
-            .last()
-            .map_or(0, |customers| customers.report().attempted);
-        self.wait_for_attempts(so_far + count).await
-    }
-
     /// Leaves things as they are for a while: customers go on, faults stay in force.
     ///
     /// # Errors
@@ -409,78 +214,6 @@ impl Drill {
             }
         }
         Ok(())
-    }
-
-    /// Takes every fault back, the last first, and notes how often each was felt.
-    ///
-    /// # Errors
-    /// A witness cannot be asked, or a healing failed: the drill's verdict is a harness error then.
-    pub async fn heal(&mut self) -> Result<(), DrillError> {
-        if !self.injected.is_empty() {
-            self.enter("heal");
-        }
-        let mut failures = Vec::new();
-        while let Some(id) = self.injected.last().map(|injected| injected.id) {
-            failures.extend(self.take_back(id).await);
-        }
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(DrillError::Harness(failures.join("; ")))
-        }
-    }
-
-    /// Heals one fault and notes how often it was felt; says what failed in doing so.
-    async fn take_back(&mut self, id: usize) -> Vec<String> {
-        let Some(position) = self.injected.iter().position(|injected| injected.id == id) else {
-            return Vec::new();
-        };
-        let mut injected = self.injected.remove(position);
-        let mut failures = Vec::new();
-        let error = injected
-            .injection
-            .heal()
-            .await
-            .err()
-            .map(|error| error.to_string());
-        match injected.injection.felt().await {
-            Ok(felt) => self.recorder.write(&Record::FaultFelt {
-                at_us: self.recorder.now_us(),
-                fault: injected.name.clone(),
-                witness: felt.witness.to_string(),
-                count: felt.count,
-                at_least: injected.at_least,
-            }),
-            Err(error) => failures.push(error.to_string()),
-        }
-        failures.extend(error.clone());
-        self.recorder.write(&Record::FaultHealed {
-            at_us: self.recorder.now_us(),
-            fault: injected.name,
-            error,
-        });
-        self.rest = None;
-        failures
-    }
-
-    /// Nobody new comes; everybody under way gets an outcome.
-    pub async fn customers_leave(&mut self) {
-        for mut customers in std::mem::take(&mut self.customers) {
-            let report = customers.stop(CUSTOMER_PATIENCE * 2).await;
-            self.so_far.attempted += report.attempted;
-            self.so_far.accepted += report.accepted;
-            self.so_far.refused += report.refused;
-            self.so_far.unknown += report.unknown;
-            if report.held_back > 0 {
-                self.recorder.write(&Record::Sample {
-                    at_us: self.recorder.now_us(),
-                    source: "customers".into(),
-                    metric: "held_back_count".into(),
-                    #[allow(clippy::cast_precision_loss)]
-                    value: report.held_back as f64,
-                });
-            }
-        }
     }
 
     /// Waits for the pipeline to come to rest, once. Faults are healed and customers leave before.
@@ -551,12 +284,6 @@ impl Drill {
         self.observe().await;
         self.clean_up().await;
         self.check()
-    }
-
-    async fn heal_what_is_left(&mut self) {
-        if let Err(error) = self.heal().await {
-            self.fail(&error);
-        }
     }
 
     async fn observe(&mut self) {
@@ -639,28 +366,6 @@ impl Drill {
             .ok_or_else(|| DrillError::Harness("the pipeline does not run".into()))
     }
 
-    fn client_and_generator(&mut self) -> Result<(Client, Generator), DrillError> {
-        self.groups_of_customers += 1;
-        let running = self.running()?;
-        let client = Client::new(
-            &running.pipeline.entry_url(),
-            running.pipeline.certificate_authority_pem(),
-            CUSTOMER_PATIENCE,
-        )
-        .map_err(in_words)?;
-        let prefix = format!("{}-{}", self.order.short_name(), self.groups_of_customers);
-        let seed = self.order.seed.wrapping_add(self.groups_of_customers);
-        Ok((
-            client,
-            Generator::new(seed, running.assortment.clone(), prefix),
-        ))
-    }
-
-    fn operation_sink(&self) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
-        let recorder = self.recorder.clone();
-        Arc::new(move |operation| recorder.write(&Record::Operation(operation)))
-    }
-
     fn enter(&mut self, phase: &'static str) {
         if self.phase != phase || phase == "prepare" {
             self.recorder.write(&Record::Phase {
@@ -692,9 +397,6 @@ impl Drill {
         &self.order.folder
     }
 }
-
-/// Time between two looks at a witness.
-const FELT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Time between two reports of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);

@@ -1,0 +1,144 @@
+//! Letting customers come, and sending them home.
+
+use std::{sync::Arc, time::Duration};
+
+use firedrill_oracle::record::{OrderLine, Record};
+
+use super::{Drill, DrillError, PROGRESS_INTERVAL, in_words};
+use crate::workload::{Client, Customers, Generator, Habits, Pace};
+
+/// How long customers wait for an answer.
+const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a step may wait for customers to have made so many attempts.
+const ATTEMPTS_LIMIT: Duration = Duration::from_secs(60);
+
+impl Drill {
+    /// Lets customers come until they are stopped.
+    ///
+    /// # Errors
+    /// The pipeline could not be started.
+    pub async fn customers_come(&mut self, pace: Pace, habits: Habits) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        let (client, generator) = self.client_and_generator()?;
+        let sink = self.operation_sink();
+        self.customers.push(Customers::start(
+            client, generator, pace, habits, self.clock, sink,
+        ));
+        self.rest = None;
+        Ok(())
+    }
+
+    /// Lets so many customers order the same product at the same moment and waits for their outcomes.
+    ///
+    /// # Errors
+    /// The pipeline could not be started.
+    pub async fn customers_rush(
+        &mut self,
+        count: u32,
+        quantity: i64,
+        habits: Habits,
+    ) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        let (client, mut generator) = self.client_and_generator()?;
+        let Some(product) = self.running()?.assortment.products.first().cloned() else {
+            return Err(DrillError::Harness(
+                "there is no product to order: say how many in a Given step".into(),
+            ));
+        };
+        let line = OrderLine {
+            product_id: product.product_id,
+            quantity,
+        };
+        let intents = (0..count)
+            .map(|_| generator.intent(vec![line.clone()], habits.with_key))
+            .collect();
+        let sink = self.operation_sink();
+        let customers = Customers::start_at_once(client, intents, habits, self.clock, sink);
+        customers.wait_for_attempts(u64::from(count)).await;
+        self.customers.push(customers);
+        self.rest = None;
+        Ok(())
+    }
+
+    /// Waits until customers have made so many attempts in all since they came.
+    ///
+    /// # Errors
+    /// Nobody comes, they were too slow, or the run was interrupted.
+    pub async fn wait_for_attempts(&mut self, count: u64) -> Result<(), DrillError> {
+        let Some(customers) = self.customers.last() else {
+            return Err(DrillError::Harness(
+                "no customers come: let them come in an earlier step".into(),
+            ));
+        };
+        let waited = tokio::time::timeout(ATTEMPTS_LIMIT, customers.wait_for_attempts(count));
+        let mut waited = std::pin::pin!(waited);
+        loop {
+            tokio::select! {
+                ended = &mut waited => {
+                    return ended.map_err(|_| DrillError::Harness(format!(
+                        "customers made {} of {count} attempts within {} s",
+                        customers.report().attempted,
+                        ATTEMPTS_LIMIT.as_secs()
+                    )));
+                }
+                () = self.run.cancel.cancelled() => return Err(DrillError::Interrupted),
+                () = tokio::time::sleep(PROGRESS_INTERVAL) => self.tell_progress(&[]),
+            }
+        }
+    }
+
+    /// Waits until customers have made so many attempts more than they have made now.
+    ///
+    /// # Errors
+    /// As [`Drill::wait_for_attempts`].
+    pub async fn wait_for_more_attempts(&mut self, count: u64) -> Result<(), DrillError> {
+        let so_far = self
+            .customers
+            .last()
+            .map_or(0, |customers| customers.report().attempted);
+        self.wait_for_attempts(so_far + count).await
+    }
+
+    /// Nobody new comes; everybody under way gets an outcome.
+    pub async fn customers_leave(&mut self) {
+        for mut customers in std::mem::take(&mut self.customers) {
+            let report = customers.stop(CUSTOMER_PATIENCE * 2).await;
+            self.so_far.attempted += report.attempted;
+            self.so_far.accepted += report.accepted;
+            self.so_far.refused += report.refused;
+            self.so_far.unknown += report.unknown;
+            if report.held_back > 0 {
+                self.recorder.write(&Record::Sample {
+                    at_us: self.recorder.now_us(),
+                    source: "customers".into(),
+                    metric: "held_back_count".into(),
+                    #[allow(clippy::cast_precision_loss)]
+                    value: report.held_back as f64,
+                });
+            }
+        }
+    }
+
+    fn client_and_generator(&mut self) -> Result<(Client, Generator), DrillError> {
+        self.groups_of_customers += 1;
+        let running = self.running()?;
+        let client = Client::new(
+            &running.pipeline.entry_url(),
+            running.pipeline.certificate_authority_pem(),
+            CUSTOMER_PATIENCE,
+        )
+        .map_err(in_words)?;
+        let prefix = format!("{}-{}", self.order.short_name(), self.groups_of_customers);
+        let seed = self.order.seed.wrapping_add(self.groups_of_customers);
+        Ok((
+            client,
+            Generator::new(seed, running.assortment.clone(), prefix),
+        ))
+    }
+
+    fn operation_sink(&self) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
+        let recorder = self.recorder.clone();
+        Arc::new(move |operation| recorder.write(&Record::Operation(operation)))
+    }
+}
