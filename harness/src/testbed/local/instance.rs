@@ -44,7 +44,6 @@ pub(super) struct InstancePlan {
     pub(super) ports: BTreeMap<String, Port>,
     pub(super) launch: Launch,
     pub(super) probe: Probe,
-    pub(super) grace: Duration,
 }
 
 /// An instance.
@@ -185,14 +184,23 @@ impl Instance {
         self.wait_for_exit(seen).await
     }
 
-    /// Ends it: SIGTERM, and SIGKILL after its grace.
-    pub(super) async fn stop(&self) -> Result<(), TestbedError> {
-        self.end(self.plan.grace).await
-    }
-
     /// Ends it at once.
     pub(super) async fn kill(&self) -> Result<(), TestbedError> {
-        self.end(Duration::ZERO).await
+        let process = {
+            let mut state = self.life.state();
+            state.ending = true;
+            state.process.clone()
+        };
+        let Some(process) = process else {
+            return Ok(());
+        };
+        match process.signal_group(ProcessSignal::KILL) {
+            Ok(_) => {
+                process.wait().await;
+                Ok(())
+            }
+            Err(error) => Err(self.failed("stopping", &error.to_string())),
+        }
     }
 
     /// Kills it without waiting for its end.
@@ -202,28 +210,6 @@ impl Instance {
         if let Some(process) = &state.process {
             let _ = process.signal_group(ProcessSignal::KILL);
         }
-    }
-
-    async fn end(&self, grace: Duration) -> Result<(), TestbedError> {
-        let process = {
-            let mut state = self.life.state();
-            state.ending = true;
-            state.process.clone()
-        };
-        let Some(process) = process else {
-            return Ok(());
-        };
-        let ended = if grace.is_zero() {
-            match process.signal_group(ProcessSignal::KILL) {
-                Ok(_) => Ok(process.wait().await),
-                Err(error) => Err(error),
-            }
-        } else {
-            process.stop(grace).await
-        };
-        ended
-            .map(drop)
-            .map_err(|error| self.failed("stopping", &error.to_string()))
     }
 
     fn failed(&self, doing: &str, reason: &str) -> TestbedError {

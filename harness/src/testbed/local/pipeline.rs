@@ -61,7 +61,7 @@ impl LocalPipeline {
         match outcome {
             Ok(()) => Ok(prepared),
             Err(error) => {
-                if let Err(also) = prepared.end(End::AtOnce).await {
+                if let Err(also) = prepared.end().await {
                     tracing::error!(drill = request.drill, error = %also, "a pipeline that failed to start");
                 }
                 Err(error)
@@ -129,7 +129,6 @@ impl LocalPipeline {
                     ports,
                     launch,
                     probe: probe(component, &own),
-                    grace: Duration::from_secs(component.stop_grace_s),
                 };
                 instances.insert(name.clone(), Instance::new(plan));
             }
@@ -157,11 +156,8 @@ impl LocalPipeline {
         try_join_all(starting).await.map(drop)
     }
 
-    async fn end(&self, how: End) -> Result<(), TestbedError> {
-        let ending = self.instances.values().map(|instance| match how {
-            End::Gracefully => instance.stop().left_future(),
-            End::AtOnce => instance.kill().right_future(),
-        });
+    async fn end(&self) -> Result<(), TestbedError> {
+        let ending = self.instances.values().map(|instance| instance.kill());
         let failures: Vec<String> = join_all(ending)
             .await
             .into_iter()
@@ -214,13 +210,6 @@ impl Drop for LocalPipeline {
         }
         self.give_databases_back();
     }
-}
-
-/// How the instances of a pipeline are ended.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Gracefully,
-    AtOnce,
 }
 
 impl Pipeline for LocalPipeline {
@@ -367,6 +356,7 @@ impl Pipeline for LocalPipeline {
     }
 
     fn stop(&self) -> BoxFuture<'_, Result<(), TestbedError>> {
-        self.end(End::Gracefully).boxed()
+        // Everything worth knowing has been read by now: a farewell would only keep the next drill waiting.
+        self.end().boxed()
     }
 }

@@ -89,6 +89,11 @@ impl Partition {
         self.lane().committed = Some(next_offset);
     }
 
+    /// Whether everything before `next_offset` is committed.
+    pub(super) fn is_committed(&self, next_offset: i64) -> bool {
+        self.lane().committed >= Some(next_offset)
+    }
+
     /// The offset to commit, if it is not committed yet.
     fn due(&self) -> Option<i64> {
         let lane = self.lane();

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::assignment::{Assignment, GroupContext, Partition};
-use super::commit::{self, Committer};
+use super::commit::Committer;
 use super::message::{Failure, Received};
 use super::producer::{Outgoing, Producer};
 use super::settings::KafkaSettings;
@@ -26,6 +26,12 @@ use crate::health::Health;
 use crate::metrics::{Counters, Durations};
 use crate::service::Service;
 use crate::shutdown::Shutdown;
+
+/// Time between two looks whether an offset has been committed before its work.
+const COMMIT_LOOK: Duration = Duration::from_millis(5);
+
+/// Longest wait for that.
+const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a service does with a message. It may be called again with the same message, also at the same time on another
 /// instance, so it must recognise what it has done already.
@@ -274,13 +280,18 @@ impl<W: Work> Reception<W> {
         }
     }
 
+    /// Has an offset committed and waits for it, so that a crash in the work finds it committed. Only the committer
+    /// commits: two commits under way could overtake each other.
     async fn commit_before_work(&self, partition: &Arc<Partition>, next_offset: i64) {
-        let due = vec![(partition.clone(), next_offset)];
-        if let Err(error) = commit::commit(&self.client, due).await {
-            tracing::info!(%error, "offsets were not committed");
-            // A rebalance refuses commits for a moment: the committer tries again, as it does for finished work.
-            partition.mark_done(next_offset);
-            self.due.notify_one();
+        partition.mark_done(next_offset);
+        self.due.notify_one();
+        let committed = async {
+            while !partition.is_committed(next_offset) && !partition.lost.is_cancelled() {
+                tokio::time::sleep(COMMIT_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(COMMIT_LIMIT, committed).await.is_err() {
+            tracing::info!("the work begins although its offset is not committed yet");
         }
     }
 
