@@ -19,6 +19,10 @@ pub struct OrderEventBody {
     pub lines: Vec<Line>,
     /// Sum of the order in minor units of its currency.
     pub amount_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// Who ordered.
+    pub customer_id: String,
 }
 
 impl Kind for OrderEventBody {
@@ -93,6 +97,8 @@ mod tests {
                     quantity: 2,
                 }],
                 amount_minor: 10,
+                currency: "EUR".into(),
+                customer_id: "c-1".into(),
             },
         );
         let value = write(&event).expect("writes");

@@ -101,6 +101,8 @@ mod tests {
             sequence: 3,
             lines,
             amount_minor: 1,
+            currency: "EUR".into(),
+            customer_id: "c-1".into(),
         }
     }
 

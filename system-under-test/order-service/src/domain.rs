@@ -320,6 +320,8 @@ fn event(
             sequence,
             lines,
             amount_minor: order.amount_minor,
+            currency: order.currency.clone(),
+            customer_id: order.customer_id.clone(),
         },
     )
 }

@@ -82,6 +82,8 @@ pub(crate) fn event(kind: OrderEventKind, lines: &[(&str, i32)]) -> OrderEvent {
         sequence: 3,
         lines,
         amount_minor: 100,
+        currency: "EUR".to_owned(),
+        customer_id: "c-1".to_owned(),
     };
     Envelope::once_per_order(Uuid::new_v4(), OffsetDateTime::now_utc(), body)
 }
