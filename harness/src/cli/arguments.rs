@@ -47,6 +47,8 @@ pub enum Command {
         /// Folder of a run or of one drill.
         folder: PathBuf,
     },
+    /// Builds report.html of a run again, or one page for the runs of several shards; nothing is started.
+    Report(ReportArguments),
     /// Lists what can be named in features and on the command line.
     List {
         /// What to list.
@@ -134,6 +136,17 @@ pub struct ReplayArguments {
     /// Does it so many times.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub times: u16,
+}
+
+/// `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// Folders of runs.
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The page; report.html in the run's own folder unless given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Where the system runs.

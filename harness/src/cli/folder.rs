@@ -52,7 +52,7 @@ pub fn create(root: &Path, seed: u64, out: Option<&Path>) -> anyhow::Result<Path
             )
         }
     };
-    if folder.join("verdicts.json").exists() {
+    if folder.join(crate::report::verdicts::FILE).exists() {
         anyhow::bail!(
             "{} holds a run already: name another folder",
             folder.display()

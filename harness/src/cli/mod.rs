@@ -5,6 +5,7 @@
 //! - [`loading`]: everything that was written is read before anything starts
 //! - [`folder`]: the folder of a run
 //! - [`running`]: `run`, `prove`, `replay` and the drills behind `cargo test`
+//! - `recorded`, `reporting`: `check` and `report`, over what was recorded
 //! - [`listing`]: the command `list`
 #![allow(
     clippy::print_stdout,
@@ -18,6 +19,7 @@ pub mod folder;
 mod listing;
 mod loading;
 mod recorded;
+mod reporting;
 mod running;
 
 use std::{io::IsTerminal as _, process::ExitCode};
@@ -77,6 +79,7 @@ fn carry_out(arguments: Arguments) -> Result<u8, Refusal> {
     match arguments.command {
         Command::Check { folder } => recorded::check(&folder),
         Command::Clean { all } => clean(all),
+        Command::Report(report) => reporting::report(&report),
         Command::Replay(replay) => running::replay(&replay),
         Command::Run(run) => running::run(&System::load(&arguments.system)?, &run),
         Command::Prove(prove) => running::prove(&System::load(&arguments.system)?, &prove),

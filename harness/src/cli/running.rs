@@ -20,8 +20,8 @@ use crate::{
     prove::Proof,
     report::{
         console::{Console, closing, closing_line},
-        junit, matrix,
-        verdicts::Verdicts,
+        html, junit, matrix,
+        verdicts::{self, Verdicts},
     },
     steps::engine::{PreparedDrill, run_drills},
     testbed::{
@@ -176,11 +176,17 @@ fn execute(
     let results = runtime.block_on(drill_all(system, selection, &folder, seed, drills, events))?;
     let code = of_verdicts(results.iter().map(|result| result.judgement.verdict));
     let borrowed = || results.iter().map(AsRef::as_ref);
-    Verdicts::new("local", seed, code, borrowed())
-        .write(&folder.join("verdicts.json"))
+    let verdicts = Verdicts::new(&folder, "local", seed, code, borrowed());
+    verdicts
+        .write(&folder.join(verdicts::FILE))
         .with_context(|| format!("verdicts.json cannot be written to {}", folder.display()))?;
     junit::write(&folder.join("junit.xml"), borrowed())
         .with_context(|| format!("junit.xml cannot be written to {}", folder.display()))?;
+    let shown = html::ShownRun {
+        folder: &folder,
+        verdicts: &verdicts,
+    };
+    html::write(&folder.join(html::FILE), &[shown]).context("the report")?;
     Ok((results, code))
 }
 

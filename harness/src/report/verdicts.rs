@@ -1,18 +1,50 @@
 //! `verdicts.json`: a run for machines. The schema is kept; a field is never renamed or removed within schema 1.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use firedrill_oracle::{Felt, Finding};
+use firedrill_oracle::{Checked, Felt, Finding, judgement::CheckResult};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::drill::DrillResult;
+
+/// Name of the file in the run's folder.
+pub const FILE: &str = "verdicts.json";
 
 /// Version of the file's schema.
 pub const SCHEMA: u32 = 1;
 
+/// A run's verdicts cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum VerdictsError {
+    /// The file cannot be opened.
+    #[error("{} cannot be read ({source}): name the folder of a run that has ended", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} holds no verdicts: {source}", path.display())]
+    NotVerdicts {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A later version wrote it.
+    #[error("{} has schema {found}, this version reads schema {SCHEMA}", path.display())]
+    UnknownSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
+}
+
 /// A run.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdicts {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -27,7 +59,7 @@ pub struct Verdicts {
 }
 
 /// A drill.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DrillEntry {
     /// The feature file, relative to the workspace.
     pub feature: String,
@@ -39,8 +71,14 @@ pub struct DrillEntry {
     pub failures: Vec<String>,
     /// Defences that were off.
     pub without: Vec<String>,
+    /// The finding that had to appear, where the drill was to prove that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub must_find: Option<String>,
     /// The drill's seed.
     pub seed: u64,
+    /// The drill's folder, relative to the run's.
+    #[serde(default)]
+    pub folder: String,
     /// `PASSED`, `VIOLATED`, ...
     pub verdict: String,
     /// The faults and how often they were felt.
@@ -49,6 +87,9 @@ pub struct DrillEntry {
     pub findings: Vec<FindingEntry>,
     /// Why nothing can be said, where nothing can be said.
     pub reasons: Vec<String>,
+    /// Every promise that was checked, with how it ended.
+    #[serde(default)]
+    pub checks: Vec<CheckEntry>,
     /// What became of orders.
     pub orders: OrdersEntry,
     /// Where the time went, in seconds.
@@ -58,7 +99,7 @@ pub struct DrillEntry {
 }
 
 /// A fault and how often it was felt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FeltEntry {
     /// The profile.
     pub fault: String,
@@ -70,13 +111,27 @@ pub struct FeltEntry {
     pub at_least: u64,
 }
 
+/// A promise that was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckEntry {
+    /// Name of the invariant or expectation.
+    pub name: String,
+    /// `holds`, `violated` or `undetermined`.
+    pub result: String,
+    /// How many orders, products, messages ... were looked at.
+    pub checked: u64,
+}
+
 /// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingEntry {
     /// Name of the invariant or expectation.
     pub invariant: String,
     /// What broke, in one sentence.
     pub sentence: String,
+    /// The worst case, if it is worse than the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<String>,
     /// How many.
     pub count: u64,
     /// Which.
@@ -86,7 +141,7 @@ pub struct FindingEntry {
 }
 
 /// What became of orders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrdersEntry {
     /// What customers wanted: purchases, however often each was attempted.
     pub attempted: u64,
@@ -99,7 +154,7 @@ pub struct OrdersEntry {
 }
 
 /// Where the time went, in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecondsEntry {
     /// Until every component was ready.
     pub prepare: f64,
@@ -116,8 +171,9 @@ pub struct SecondsEntry {
 }
 
 impl Verdicts {
-    /// A run as its results say.
+    /// A run as its results say; `folder` is the run's.
     pub fn new<'a>(
+        folder: &Path,
         testbed: &str,
         seed: u64,
         exit_code: u8,
@@ -128,8 +184,35 @@ impl Verdicts {
             testbed: testbed.to_owned(),
             seed,
             exit_code,
-            drills: results.into_iter().map(DrillEntry::new).collect(),
+            drills: results
+                .into_iter()
+                .map(|result| DrillEntry::new(folder, result))
+                .collect(),
         }
+    }
+
+    /// Reads the file of a run's folder.
+    ///
+    /// # Errors
+    /// There is none, or it is of another schema.
+    pub fn read(folder: &Path) -> Result<Self, VerdictsError> {
+        let path = folder.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(|source| VerdictsError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+        let verdicts: Self =
+            serde_json::from_str(&text).map_err(|source| VerdictsError::NotVerdicts {
+                path: path.clone(),
+                source,
+            })?;
+        if verdicts.schema != SCHEMA {
+            return Err(VerdictsError::UnknownSchema {
+                path,
+                found: verdicts.schema,
+            });
+        }
+        Ok(verdicts)
     }
 
     /// Writes the file, whole or not at all.
@@ -146,7 +229,7 @@ impl Verdicts {
 }
 
 impl DrillEntry {
-    fn new(result: &DrillResult) -> Self {
+    fn new(folder: &Path, result: &DrillResult) -> Self {
         let (order, judgement, seconds) = (&result.order, &result.judgement, &result.seconds);
         Self {
             feature: order.feature.clone(),
@@ -154,7 +237,14 @@ impl DrillEntry {
             scenario: order.scenario.clone(),
             failures: order.failures.clone(),
             without: order.without.clone(),
+            must_find: order.must_find.clone(),
             seed: order.seed,
+            folder: order
+                .folder
+                .strip_prefix(folder)
+                .unwrap_or(&order.folder)
+                .display()
+                .to_string(),
             verdict: judgement.verdict.name().to_owned(),
             felt: judgement.felt.iter().map(FeltEntry::new).collect(),
             findings: judgement.findings.iter().map(FindingEntry::new).collect(),
@@ -163,6 +253,7 @@ impl DrillEntry {
                 .iter()
                 .map(|reason| reason.sentence.clone())
                 .collect(),
+            checks: judgement.checks.iter().map(CheckEntry::new).collect(),
             orders: OrdersEntry {
                 attempted: judgement.orders.attempted,
                 accepted: judgement.orders.accepted,
@@ -193,11 +284,27 @@ impl FeltEntry {
     }
 }
 
+impl CheckEntry {
+    fn new(check: &Checked) -> Self {
+        let result = match check.result {
+            CheckResult::Holds => "holds",
+            CheckResult::Violated => "violated",
+            CheckResult::Undetermined => "undetermined",
+        };
+        Self {
+            name: check.name.clone(),
+            result: result.to_owned(),
+            checked: check.checked,
+        }
+    }
+}
+
 impl FindingEntry {
     fn new(finding: &Finding) -> Self {
         Self {
             invariant: finding.name.clone(),
             sentence: finding.sentence.clone(),
+            worst: finding.worst.clone(),
             count: finding.count,
             subjects: finding.subjects.clone(),
             story: finding.story.clone(),
