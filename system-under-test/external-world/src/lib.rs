@@ -1,4 +1,20 @@
-//! What the company does not own. Today that is the payment provider; other roles (messages, identity) become modules
-//! beside it, and the first argument of the program chooses one.
+//! What the company does not own. The first argument of the program chooses one of its roles.
+//!
+//! * [`payment_provider`]: takes money and gives it back.
+//! * [`message_provider`]: delivers e-mails and SMS.
+//!
+//! What the roles share:
+//!
+//! * [`script`]: misbehaviour on demand.
+//! * [`control`]: setting scripts over HTTP.
+//! * [`idempotency_key`]: the key of a request, checked.
+//! * [`problem`]: refusals and failures, and how they are answered.
+//! * [`desk`]: where requests come in: rate limit, scripts, bookings that outlive their connections.
 
+pub mod control;
+pub mod desk;
+pub mod idempotency_key;
+pub mod message_provider;
 pub mod payment_provider;
+pub mod problem;
+pub mod script;

@@ -1,12 +1,13 @@
-//! Starts one role of the external world: `external-world payment-provider`.
+//! Starts one role of the external world: `external-world payment-provider`, `external-world message-provider`.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use external_world::payment_provider;
+use external_world::{message_provider, payment_provider};
 
 /// Exit code of a wrong command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
+const USAGE: &[u8] = b"usage: external-world payment-provider|message-provider\n";
 
 fn main() -> ExitCode {
     let role = std::env::args().nth(1);
@@ -16,9 +17,14 @@ fn main() -> ExitCode {
             payment_provider::Config::read,
             payment_provider::start,
         ),
+        Some("message-provider") => service_kit::service::run(
+            "message-provider",
+            message_provider::Config::read,
+            message_provider::start,
+        ),
         _ => {
             // When standard error is closed the exit code has to do.
-            let _written = std::io::stderr().write_all(b"usage: external-world payment-provider\n");
+            let _written = std::io::stderr().write_all(USAGE);
             ExitCode::from(EXIT_USAGE)
         }
     }

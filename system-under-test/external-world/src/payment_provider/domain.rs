@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::script::RequestKind;
+
 /// Longest accepted reference, in characters.
 pub const REFERENCE_LIMIT: usize = 64;
-/// Longest accepted idempotency key, in characters.
-pub const KEY_LIMIT: usize = 255;
 
 /// What a request wants done with a customer's money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum Kind {
     /// Give money back.
     Refund,
 }
+
+impl RequestKind for Kind {}
 
 impl Kind {
     /// The word in the ledger and in metrics.
@@ -63,9 +65,6 @@ pub enum Invalid {
     /// The currency is not an ISO 4217 code.
     #[error("currency must be three capital letters")]
     Currency,
-    /// The idempotency key is empty, too long or not visible text.
-    #[error("Idempotency-Key must be 1 to {KEY_LIMIT} visible characters")]
-    Key,
     /// The body is not the JSON that was expected.
     #[error("{0}")]
     Body(String),
@@ -107,17 +106,6 @@ impl RefundRequest {
         }
         Ok(request)
     }
-}
-
-/// Checks an idempotency key as it came in the header.
-///
-/// # Errors
-/// [`Invalid::Key`] when it is empty, too long or not visible ASCII.
-pub fn check_key(key: &[u8]) -> Result<String, Invalid> {
-    if key.is_empty() || key.len() > KEY_LIMIT || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(Invalid::Key);
-    }
-    String::from_utf8(key.to_vec()).map_err(|_| Invalid::Key)
 }
 
 /// Whether a refund of `wanted` may be booked on a charge of `charged` of which `refunded` was already given back.
@@ -180,13 +168,5 @@ mod tests {
         assert!(!refund_fits(100, 60, 41));
         assert!(!refund_fits(100, 0, 0));
         assert!(!refund_fits(i64::MAX, i64::MAX, i64::MAX));
-    }
-
-    #[test]
-    fn keys_are_short_visible_text() {
-        assert_eq!(check_key(b"order:charge"), Ok("order:charge".to_owned()));
-        assert_eq!(check_key(b""), Err(Invalid::Key));
-        assert_eq!(check_key(b"two words"), Err(Invalid::Key));
-        assert_eq!(check_key(&[b'k'; KEY_LIMIT + 1]), Err(Invalid::Key));
     }
 }

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::domain::{ChargeRequest, Kind, RefundRequest, refund_fits};
+use crate::idempotency_key::lock_key;
 
 /// Different keys kept of one reference; a client that makes up ever new keys does not fill the ledger.
 const KEYS_KEPT: i32 = 100;
@@ -331,15 +332,6 @@ async fn count_request(
     .bind(KEYS_KEPT)
     .execute(pool)
     .await?;
-    Ok(())
-}
-
-/// Lines up the requests that carry the same key; held until the transaction ends.
-async fn lock_key(connection: &mut PgConnection, key: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(key)
-        .execute(connection)
-        .await?;
     Ok(())
 }
 

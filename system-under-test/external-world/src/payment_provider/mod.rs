@@ -1,15 +1,12 @@
 //! The payment provider: takes money, gives it back, and keeps a ledger that is the truth.
 //!
 //! * [`domain`]: what may be asked, and what makes a request wrong
-//! * [`script`]: misbehaviour on demand
 //! * [`ledger`]: all SQL
 //! * [`http`]: the public API and the control API
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use service_kit::database::{DatabaseSettings, migrate};
 use service_kit::http::TlsFiles;
 use service_kit::metrics::{Counters, Metrics};
@@ -18,14 +15,13 @@ use service_kit::settings::Settings;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use crate::desk::{self, Desk};
 use domain::Kind;
 use ledger::Ledger;
-use script::Scripts;
 
 pub mod domain;
 pub mod http;
 pub mod ledger;
-pub mod script;
 
 /// The moment between booking and answering.
 pub const AFTER_BOOKING: &str = "provider.after-booking-before-answer";
@@ -33,7 +29,7 @@ pub const AFTER_BOOKING: &str = "provider.after-booking-before-answer";
 /// The database's migrations: file name and text.
 pub const MIGRATIONS: &[(&str, &str)] = &[(
     "0001_ledger.sql",
-    include_str!("../../migrations/0001_ledger.sql"),
+    include_str!("../../migrations/payment-provider/0001_ledger.sql"),
 )];
 
 /// Settings of the payment provider.
@@ -53,11 +49,7 @@ impl Config {
         Self {
             database: DatabaseSettings::read(settings),
             public: TlsFiles::read(settings),
-            rate_limit_per_s: NonZeroU32::new(settings.number(
-                "RATE_LIMIT_PER_S",
-                1_000,
-                0..=1_000_000,
-            )),
+            rate_limit_per_s: desk::read_rate_limit(settings),
         }
     }
 }
@@ -66,11 +58,8 @@ impl Config {
 #[derive(Clone)]
 pub struct Provider {
     ledger: Ledger,
-    scripts: Arc<Scripts>,
-    limiter: Option<Arc<DefaultDirectRateLimiter>>,
+    desk: Desk<Kind>,
     metrics: ProviderMetrics,
-    /// Bookings under way; they outlive the connections that asked for them.
-    work: TaskTracker,
 }
 
 #[derive(Clone)]
@@ -104,20 +93,12 @@ impl Provider {
         service_kit::fail_point::register(&[AFTER_BOOKING]);
         Self {
             ledger: Ledger::new(pool),
-            scripts: Arc::default(),
-            limiter: rate_limit_per_s
-                .map(|rate| Arc::new(RateLimiter::direct(Quota::per_second(rate)))),
+            desk: Desk::new(rate_limit_per_s, work),
             metrics: ProviderMetrics {
                 asked: metrics.counters("provider_requests", "Requests to charge or refund"),
                 booked: metrics.counters("provider_bookings", "Charges and refunds booked"),
             },
-            work,
         }
-    }
-
-    /// Takes a request off the provider's own limit: seconds to wait when it is exceeded.
-    fn over_limit(&self) -> Option<u64> {
-        self.limiter.as_deref().and_then(script::retry_after_s)
     }
 }
 

@@ -1,33 +1,31 @@
 //! The payment provider over its real interfaces, on a real PostgreSQL.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use external_world::payment_provider::{self, Addresses, Config, MIGRATIONS};
 use futures::future::join_all;
-use reqwest::{Certificate, Client, StatusCode};
+use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use service_kit::service::Service;
 use service_kit::testing::{self, TestDatabase};
+use support::{Trust, free_ports};
 
 struct Provider {
     addresses: Addresses,
     client: Client,
     service: Service,
-    files: tempfile::TempDir,
+    trust: Trust,
     database: TestDatabase,
 }
 
 async fn provider(more: &[(&str, &str)]) -> Provider {
-    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    let trust = Trust::new();
     let database = testing::database(MIGRATIONS).await;
-    let files = tempfile::tempdir().expect("a folder");
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let issued = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let path = |name: &str| files.path().join(name).to_string_lossy().into_owned();
-    let (certificate, key) = (path("cert.pem"), path("key.pem"));
-    std::fs::write(&certificate, issued.cert.pem()).expect("written");
-    std::fs::write(&key, issued.signing_key.serialize_pem()).expect("written");
+    let (certificate, key) = (trust.path("cert.pem"), trust.path("key.pem"));
     let mut values = vec![
         ("LISTEN_PUBLIC", "127.0.0.1:0"),
         ("CERTIFICATE_FILE", &certificate),
@@ -43,16 +41,11 @@ async fn provider(more: &[(&str, &str)]) -> Provider {
             .map_err(|_| anyhow::anyhow!("started twice"))
     };
     let service = testing::start("payment-provider", &values, Config::read, start).await;
-    let trusted = Certificate::from_der(issued.cert.der()).expect("a certificate");
     Provider {
         addresses: *served.get().expect("started"),
-        client: Client::builder()
-            .tls_certs_only([trusted])
-            .no_proxy()
-            .build()
-            .expect("a client"),
+        client: trust.client.clone(),
         service,
-        files,
+        trust,
         database,
     }
 }
@@ -109,27 +102,13 @@ impl Provider {
     }
 
     async fn script(&self, name: &str, script: Value) {
-        let url = format!("http://{}/control/scripts/{name}", self.addresses.http);
-        let response = self
-            .client
-            .put(url)
-            .json(&script)
-            .send()
-            .await
-            .expect("an answer");
-        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        let base = format!("http://{}", self.addresses.http);
+        self.trust.script(&base, name, script).await;
     }
 
     async fn control(&self, path: &str) -> Value {
-        let url = format!("http://{}/control/{path}", self.addresses.http);
-        self.client
-            .get(url)
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON")
+        let base = format!("http://{}", self.addresses.http);
+        self.trust.control(&base, path).await
     }
 
     async fn charges(&self) -> usize {
@@ -334,57 +313,15 @@ async fn its_own_limit_says_when_to_come_back() {
     assert_eq!(requests, 20);
 }
 
-/// The program itself, so that it can be killed.
-async fn run_program(provider: &Provider, ports: [u16; 2]) -> tokio::process::Child {
-    let path = |name: &str| provider.files.path().join(name);
-    let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_external-world"))
-        .arg("payment-provider")
-        .env("INSTANCE", "payment-provider-1")
-        .env("LISTEN_HTTP", format!("127.0.0.1:{}", ports[0]))
-        .env("LISTEN_PUBLIC", format!("127.0.0.1:{}", ports[1]))
-        .env("CERTIFICATE_FILE", path("cert.pem"))
-        .env("PRIVATE_KEY_FILE", path("key.pem"))
-        .env("DATABASE_URL", &provider.database.url)
-        .env("FAIL_POINTS", "on")
-        .stdout(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the program starts");
-    let url = format!("http://127.0.0.1:{}/health/ready", ports[0]);
-    testing::eventually("the program is ready", async || {
-        provider
-            .client
-            .get(&url)
-            .send()
-            .await
-            .is_ok_and(|answer| answer.status() == StatusCode::OK)
-    })
-    .await;
-    child
-}
-
-fn free_ports() -> [u16; 2] {
-    let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let listeners = [bind(), bind()];
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
-}
-
 #[tokio::test]
 async fn what_was_booked_survives_a_kill_between_booking_and_answer() {
     let provider = provider(&[]).await;
+    let (trust, database) = (&provider.trust, &provider.database.url);
     let ports = free_ports();
-    let mut killed = run_program(&provider, ports).await;
-    let point = "provider.after-booking-before-answer";
-    let arm = provider.client.put(format!(
-        "http://127.0.0.1:{}/control/fail-points/{point}",
-        ports[0]
-    ));
-    let armed = arm
-        .json(&json!({ "action": "kill", "times": 1 }))
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(armed.status(), StatusCode::OK);
+    let mut killed = trust.run_program("payment-provider", database, ports).await;
+    trust
+        .kill_at(ports[0], payment_provider::AFTER_BOOKING)
+        .await;
     let body = json!({ "reference": "o-1", "amount_minor": 700, "currency": "EUR" });
     let charge = provider
         .client
@@ -398,7 +335,9 @@ async fn what_was_booked_survives_a_kill_between_booking_and_answer() {
             .is_err()
     );
     assert!(!killed.wait().await.expect("it ended").success());
-    let _restarted = run_program(&provider, free_ports()).await;
+    let _restarted = trust
+        .run_program("payment-provider", database, free_ports())
+        .await;
     let found = provider.find("charges", "k-1").await;
     assert_eq!(found[0]["reference"], "o-1");
     assert_eq!(

@@ -9,12 +9,14 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::{self, Problem};
+use super::answer;
+use crate::desk::Wish;
+use crate::idempotency_key::key_of;
 use crate::payment_provider::AFTER_BOOKING;
 use crate::payment_provider::Provider;
-use crate::payment_provider::domain::{ChargeRequest, Invalid, Kind, RefundRequest, check_key};
-use crate::payment_provider::ledger::{Booking, BookingError, Charge, Refund};
-use crate::payment_provider::script::{Act, Conduct};
+use crate::payment_provider::domain::{ChargeRequest, Kind, RefundRequest};
+use crate::payment_provider::ledger::Booking;
+use crate::problem::Problem;
 
 /// Largest body of a request, in bytes.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -39,7 +41,7 @@ async fn create_charge(
         .ledger
         .count_charge_request(&request.reference, key.as_deref())
         .await?;
-    serve(provider, Wish::Charge(request), key).await
+    serve(provider, Wanted::Charge(request), key).await
 }
 
 async fn create_refund(
@@ -53,104 +55,87 @@ async fn create_refund(
         .ledger
         .count_refund_request(request.charge_id, key.as_deref())
         .await?;
-    serve(provider, Wish::Refund(request), key).await
+    serve(provider, Wanted::Refund(request), key).await
 }
 
-enum Wish {
+/// Serves a request that was counted.
+async fn serve(
+    provider: Provider,
+    wanted: Wanted,
+    key: Option<String>,
+) -> Result<Response, Problem> {
+    let desk = provider.desk.clone();
+    let payment = Payment {
+        provider,
+        wanted,
+        key,
+    };
+    payment.provider.metrics.asked(payment.kind());
+    desk.serve(payment).await
+}
+
+enum Wanted {
     Charge(ChargeRequest),
     Refund(RefundRequest),
 }
 
-impl Wish {
+/// A charge or a refund that is wanted, with the key it came with.
+struct Payment {
+    provider: Provider,
+    wanted: Wanted,
+    key: Option<String>,
+}
+
+impl Wish for Payment {
+    type Kind = Kind;
+
+    const AFTER_BOOKING: &'static str = AFTER_BOOKING;
+
     fn kind(&self) -> Kind {
-        match self {
-            Wish::Charge(_) => Kind::Charge,
-            Wish::Refund(_) => Kind::Refund,
+        match self.wanted {
+            Wanted::Charge(_) => Kind::Charge,
+            Wanted::Refund(_) => Kind::Refund,
         }
     }
-}
 
-/// Serves a request that was counted. What was begun is carried through even when the client hangs up: it is booked,
-/// whoever still listens. Only a hanging request ends with its connection.
-async fn serve(provider: Provider, wish: Wish, key: Option<String>) -> Result<Response, Problem> {
-    provider.metrics.asked(wish.kind());
-    if let Some(seconds) = provider.over_limit() {
-        return Err(Problem::rate_limited(seconds));
+    async fn book(&self) -> Result<Response, Problem> {
+        let (ledger, key) = (&self.provider.ledger, self.key.as_deref());
+        let metrics = &self.provider.metrics;
+        Ok(match &self.wanted {
+            Wanted::Charge(request) => match ledger.charge(request, key).await? {
+                Booking::Booked(charge) => {
+                    metrics.booked(Kind::Charge);
+                    answer::charge(StatusCode::CREATED, &charge)
+                }
+                Booking::Repeated(charge) => answer::charge(StatusCode::OK, &charge),
+            },
+            Wanted::Refund(request) => match ledger.refund(request, key).await? {
+                Booking::Booked(refund) => {
+                    metrics.booked(Kind::Refund);
+                    answer::refund(StatusCode::CREATED, &refund)
+                }
+                Booking::Repeated(refund) => answer::refund(StatusCode::OK, &refund),
+            },
+        })
     }
-    let conduct = provider.scripts.conduct(wish.kind());
-    if let Act::Hang(held) = conduct.act {
-        tokio::time::sleep(conduct.delay + held).await;
-        return Err(Problem::scripted(504));
+
+    async fn decline(&self) -> Result<Response, Problem> {
+        let Wanted::Charge(request) = &self.wanted else {
+            return Ok(answer::declined());
+        };
+        let declined = self
+            .provider
+            .ledger
+            .decline(request, self.key.as_deref())
+            .await?;
+        Ok(match declined {
+            Some(earlier) => answer::charge(StatusCode::OK, &earlier),
+            None => answer::declined(),
+        })
     }
-    let work = provider.work.clone();
-    let task = work.spawn(async move { act(&provider, conduct, &wish, key.as_deref()).await });
-    task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request broke down");
-        Err(Problem::scripted(500))
-    })
-}
 
-async fn act(
-    provider: &Provider,
-    conduct: Conduct,
-    wish: &Wish,
-    key: Option<&str>,
-) -> Result<Response, Problem> {
-    tokio::time::sleep(conduct.delay).await;
-    match conduct.act {
-        Act::FailBeforeBooking(status) => Err(Problem::scripted(status)),
-        Act::RateLimited(seconds) => Err(Problem::rate_limited(seconds)),
-        Act::ErrorBody => Ok(answer::error_in_disguise()),
-        Act::Decline => decline(provider, wish, key).await,
-        Act::Hang(_) => Err(Problem::scripted(504)),
-        Act::FailAfterBooking(status) => {
-            book(provider, wish, key).await?;
-            Err(Problem::scripted(status))
-        }
-        Act::Honest => {
-            let booked = book(provider, wish, key).await?;
-            service_kit::fail_point::pass(AFTER_BOOKING)
-                .await
-                .map_err(Problem::injected)?;
-            Ok(show(&booked))
-        }
-    }
-}
-
-enum Booked {
-    Charge(Booking<Charge>),
-    Refund(Booking<Refund>),
-}
-
-async fn book(provider: &Provider, wish: &Wish, key: Option<&str>) -> Result<Booked, BookingError> {
-    let booked = match wish {
-        Wish::Charge(request) => Booked::Charge(provider.ledger.charge(request, key).await?),
-        Wish::Refund(request) => Booked::Refund(provider.ledger.refund(request, key).await?),
-    };
-    match &booked {
-        Booked::Charge(Booking::Booked(_)) => provider.metrics.booked(Kind::Charge),
-        Booked::Refund(Booking::Booked(_)) => provider.metrics.booked(Kind::Refund),
-        _ => {}
-    }
-    Ok(booked)
-}
-
-async fn decline(provider: &Provider, wish: &Wish, key: Option<&str>) -> Result<Response, Problem> {
-    let Wish::Charge(request) = wish else {
-        return Ok(answer::declined());
-    };
-    Ok(match provider.ledger.decline(request, key).await? {
-        Some(earlier) => answer::charge(StatusCode::OK, &earlier),
-        None => answer::declined(),
-    })
-}
-
-fn show(booked: &Booked) -> Response {
-    match booked {
-        Booked::Charge(Booking::Booked(charge)) => answer::charge(StatusCode::CREATED, charge),
-        Booked::Charge(Booking::Repeated(charge)) => answer::charge(StatusCode::OK, charge),
-        Booked::Refund(Booking::Booked(refund)) => answer::refund(StatusCode::CREATED, refund),
-        Booked::Refund(Booking::Repeated(refund)) => answer::refund(StatusCode::OK, refund),
+    fn error_in_disguise(&self) -> Response {
+        answer::error_in_disguise()
     }
 }
 
@@ -181,11 +166,4 @@ async fn find_refund(
         .await?;
     let refunds: Vec<_> = found.into_iter().collect();
     Ok(Json(json!({ "refunds": refunds })).into_response())
-}
-
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, Invalid> {
-    headers
-        .get("idempotency-key")
-        .map(|value| check_key(value.as_bytes()))
-        .transpose()
 }

@@ -1,4 +1,4 @@
-//! Scripted misbehaviour: what the provider does to a request besides serving it honestly.
+//! Scripted misbehaviour: what a party outside does to a request besides serving it honestly.
 //!
 //! Scripts are asked in the order of their names. `slow` delays and lets the next script decide; the first other script
 //! that hits decides. A share is drawn from the script's own seeded generator, so the same requests in the same order
@@ -13,15 +13,20 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-use super::domain::Kind;
 
 /// Scripts that may be set at the same time.
 const SCRIPT_LIMIT: usize = 100;
 /// How long a hanging request is held when the script does not say.
 const HANG_DEFAULT: Duration = Duration::from_secs(600);
+
+/// The kinds of requests that a role tells apart, so that a script can be for one of them only.
+pub trait RequestKind:
+    Copy + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
 
 /// What a script does to the requests that it hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,14 +44,14 @@ pub enum Behaviour {
     Hang,
     /// Lets `requests_per_second` through and answers the others with 429.
     RateLimit,
-    /// Declines the card.
+    /// Refuses for good: the card is declined, the recipient is not accepted.
     Decline,
 }
 
 /// A script as it is set over the control API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScriptSpec {
+#[serde(deny_unknown_fields, bound = "K: RequestKind")]
+pub struct ScriptSpec<K> {
     /// What it does.
     pub behaviour: Behaviour,
     /// Status of a failing answer; 500 when absent.
@@ -68,8 +73,7 @@ pub struct ScriptSpec {
     #[serde(default)]
     pub seed: u64,
     /// Only requests of this kind; every kind when absent.
-    #[serde(default)]
-    pub kind: Option<Kind>,
+    pub kind: Option<K>,
 }
 
 fn whole() -> f64 {
@@ -120,29 +124,30 @@ pub enum Act {
     Hang(Duration),
     /// 429 with this many seconds in Retry-After.
     RateLimited(u64),
-    /// Decline the card.
+    /// Refuse for good.
     Decline,
 }
 
 /// A script and what it has done so far, as the control API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ScriptReport {
+#[serde(bound = "K: RequestKind")]
+pub struct ScriptReport<K> {
     /// As it was set.
     #[serde(flatten)]
-    pub spec: ScriptSpec,
+    pub spec: ScriptSpec<K>,
     /// How many requests it has hit.
     pub acted: u64,
 }
 
-struct Script {
-    spec: ScriptSpec,
+struct Script<K> {
+    spec: ScriptSpec<K>,
     acted: u64,
     draw: ChaCha8Rng,
     limiter: Option<DefaultDirectRateLimiter>,
 }
 
-impl Script {
-    fn new(spec: ScriptSpec) -> Result<Self, ScriptError> {
+impl<K: RequestKind> Script<K> {
+    fn new(spec: ScriptSpec<K>) -> Result<Self, ScriptError> {
         if !(0.0..=1.0).contains(&spec.share) {
             return Err(ScriptError::Share);
         }
@@ -173,7 +178,7 @@ impl Script {
     }
 
     /// What this script does to the next request of `kind`; `None` when it lets it pass.
-    fn hit(&mut self, kind: Kind) -> Option<Act> {
+    fn hit(&mut self, kind: K) -> Option<Act> {
         if self.spec.kind.is_some_and(|only| only != kind) {
             return None;
         }
@@ -214,17 +219,24 @@ pub fn retry_after_s(limiter: &DefaultDirectRateLimiter) -> Option<u64> {
 }
 
 /// All scripts that are set, by name.
-#[derive(Default)]
-pub struct Scripts {
-    by_name: Mutex<BTreeMap<String, Script>>,
+pub struct Scripts<K> {
+    by_name: Mutex<BTreeMap<String, Script<K>>>,
 }
 
-impl Scripts {
+impl<K> Default for Scripts<K> {
+    fn default() -> Self {
+        Self {
+            by_name: Mutex::default(),
+        }
+    }
+}
+
+impl<K: RequestKind> Scripts<K> {
     /// Sets a script; one of the same name is replaced and counts from zero.
     ///
     /// # Errors
     /// Says what is wrong with the script.
-    pub fn put(&self, name: &str, spec: ScriptSpec) -> Result<(), ScriptError> {
+    pub fn put(&self, name: &str, spec: ScriptSpec<K>) -> Result<(), ScriptError> {
         let script = Script::new(spec)?;
         let mut scripts = self.lock();
         if scripts.len() >= SCRIPT_LIMIT && !scripts.contains_key(name) {
@@ -235,12 +247,12 @@ impl Scripts {
     }
 
     /// Takes a script away and tells what it did; `None` when there is none of this name.
-    pub fn remove(&self, name: &str) -> Option<ScriptReport> {
+    pub fn remove(&self, name: &str) -> Option<ScriptReport<K>> {
         self.lock().remove(name).as_ref().map(report)
     }
 
     /// Every script and what it did.
-    pub fn list(&self) -> BTreeMap<String, ScriptReport> {
+    pub fn list(&self) -> BTreeMap<String, ScriptReport<K>> {
         let scripts = self.lock();
         scripts
             .iter()
@@ -249,7 +261,7 @@ impl Scripts {
     }
 
     /// Decides how the next request of `kind` is dealt with.
-    pub fn conduct(&self, kind: Kind) -> Conduct {
+    pub fn conduct(&self, kind: K) -> Conduct {
         let mut delay = Duration::ZERO;
         for script in self.lock().values_mut() {
             match script.hit(kind) {
@@ -264,12 +276,12 @@ impl Scripts {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Script>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Script<K>>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn report(script: &Script) -> ScriptReport {
+fn report<K: RequestKind>(script: &Script<K>) -> ScriptReport<K> {
     ScriptReport {
         spec: script.spec.clone(),
         acted: script.acted,
@@ -279,8 +291,9 @@ fn report(script: &Script) -> ScriptReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payment_provider::domain::Kind;
 
-    fn spec(behaviour: Behaviour) -> ScriptSpec {
+    fn spec(behaviour: Behaviour) -> ScriptSpec<Kind> {
         ScriptSpec {
             behaviour,
             status: None,
@@ -293,7 +306,7 @@ mod tests {
         }
     }
 
-    fn acts(scripts: &Scripts, count: usize) -> Vec<Act> {
+    fn acts(scripts: &Scripts<Kind>, count: usize) -> Vec<Act> {
         (0..count)
             .map(|_| scripts.conduct(Kind::Charge).act)
             .collect()
@@ -405,7 +418,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let put = |spec| Scripts::default().put("a", spec);
+        let put = |spec| Scripts::<Kind>::default().put("a", spec);
         assert_eq!(
             put(ScriptSpec {
                 share: 1.5,
