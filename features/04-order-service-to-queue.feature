@@ -28,3 +28,28 @@ Feature: Layer 4, from the order service to the message queue
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 60 orders are accepted
+
+  @F4.6 @without:payment.dead-letter/every-order-final
+  Scenario: Messages that nobody can read stand before the commands of customers
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "poison-payment-commands" is injected
+    And customers have placed 40 more orders
+    And the customers stop
+    And the fault is felt 8 times
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 60 orders are accepted
+    And at least 8 messages of payment-commands are parked
+
+  @F4.6 @without:payment.dead-letter/every-order-final
+  Scenario: Commands that lack the amount stand before the commands of customers
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "payment-commands-without-amount" is injected
+    And customers have placed 40 more orders
+    And the customers stop
+    And the fault is felt 8 times
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 8 messages of payment-commands are parked

@@ -105,7 +105,7 @@ impl Invariant {
                 "Every order has one audit row for each change of its state, and the changes are legal."
             }
             Self::EveryMessageAccounted => {
-                "Every message of the queue is done, parked in a dead-letter topic, or pending."
+                "Every message of every topic is done, parked in a dead-letter topic with the reason, or pending in each group that reads it; every dead letter is a message that was there."
             }
             Self::RefusedLeavesNoTrace => {
                 "A purchase that was only ever refused leaves no order, no charge and no stock move."

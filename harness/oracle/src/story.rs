@@ -48,6 +48,7 @@ pub(crate) fn of_subject(joined: &Joined<'_>, subject: Subject) -> Vec<String> {
             {
                 lines.push(with_fates(joined, row));
             }
+            lines.extend(dead_letters_of(joined, place));
             if let Some(order) = order {
                 attempts(joined, &intents_of(joined, order), &mut lines);
                 life(joined, order, &mut lines);
@@ -60,6 +61,23 @@ pub(crate) fn of_subject(joined: &Joined<'_>, subject: Subject) -> Vec<String> {
         lines.push(format!("... and {}", counted(more as u64, "more line")));
     }
     lines
+}
+
+/// What was parked as the message of a place.
+fn dead_letters_of(joined: &Joined<'_>, meant: Place) -> Vec<String> {
+    let parked = &joined.history.rows.parked;
+    parked
+        .iter()
+        .filter(|row| row.place == meant)
+        .map(|row| {
+            format!(
+                "{} parked {}: {:?}",
+                joined.history.names.groups.text(row.group),
+                place(joined, meant),
+                joined.word(row.reason)
+            )
+        })
+        .collect()
 }
 
 /// A place in a queue: `payment-commands/3 @17`.

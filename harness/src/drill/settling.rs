@@ -14,6 +14,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(60);
 /// How long nothing may have moved before the pipeline counts as stuck, although nobody is at work any more.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// How long nothing at all may have moved before the pipeline counts as stuck, although somebody seems to be at work: who
+/// has finished nothing for so long will not. Far above every pause that a topology of drills configures.
+const STANDSTILL: Duration = Duration::from_secs(12);
+
 /// How the wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rest {
@@ -26,7 +30,8 @@ pub struct Rest {
 /// Waits until the pipeline has come to rest, is stuck, or the time is up.
 ///
 /// Stuck means: something is outstanding, nothing that is outstanding says that somebody still works on it (no lag, no
-/// unpublished row, no undecided payment), and this picture has not changed for three seconds.
+/// unpublished row, no undecided payment), and this picture has not changed for three seconds. Where somebody seems to be at
+/// work, a picture that has not changed for twelve seconds says that nothing will come of it.
 ///
 /// # Errors
 /// The system cannot be read.
@@ -51,7 +56,8 @@ pub async fn wait_for_rest(
             }));
         }
         let moving = now.iter().any(|item| item.moving);
-        if !moving && unchanged_since.elapsed() >= QUIET {
+        let patience = if moving { STANDSTILL } else { QUIET };
+        if unchanged_since.elapsed() >= patience {
             return Ok(Some(Rest {
                 outcome: Settlement::Stuck,
                 outstanding: in_words(&now),

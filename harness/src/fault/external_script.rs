@@ -62,6 +62,8 @@ pub enum Behaviour {
     RateLimit,
     /// Declines the card.
     Decline,
+    /// Serves the version of its API no more that was served so far.
+    RetireVersion,
 }
 
 /// What the payment provider is asked for.

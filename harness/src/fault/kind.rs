@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, ExternalScript,
-    FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated, Mistake, Named, OffsetsReset,
-    ProcessKilled, ProcessPaused, RowsLocked, Witness,
+    FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated, MessagesProduced, Mistake,
+    Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -144,6 +144,7 @@ kinds! {
     ExternalScript,
     BrokerStopped,
     MessagesDuplicated,
+    MessagesProduced,
     OffsetsReset,
     RowsLocked,
 }

@@ -59,6 +59,10 @@ witnesses! {
     ScriptActed = "requests the script acted on",
     /// Copies that were read back from the topic at the offset which the broker gave them.
     CopiesReadBack = "messages twice in the topic",
+    /// The consumer group's dead-letter topic holds so many of the messages that were produced, put there by the group.
+    ProducedParked = "produced messages parked",
+    /// The broker's own offsets say how many of the messages that were produced the group has read past.
+    ProducedRead = "produced messages read",
     /// The broker's own offsets say how many messages the group has read for a second time.
     ReadAgain = "messages read again",
     /// The database counts the statements that waited for the lock.

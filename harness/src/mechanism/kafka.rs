@@ -205,6 +205,61 @@ impl Kafka {
             .map_err(self.failed("connecting"))
     }
 
+    /// The last message of every partition in which something stands.
+    ///
+    /// # Errors
+    /// There is no such topic, or the broker does not answer.
+    pub async fn last_messages(
+        &self,
+        topic: &str,
+    ) -> Result<BTreeMap<i32, OwnedMessage>, MechanismError> {
+        let mut from = self.ends(topic).await?;
+        from.retain(|_, end| *end > 0);
+        from.values_mut().for_each(|end| *end -= 1);
+        let mut last = BTreeMap::new();
+        if from.is_empty() {
+            return Ok(last);
+        }
+        let tail = self.tail(topic, &from).await?;
+        let reading = async {
+            while last.len() < from.len() {
+                let message = tail.recv().await?.detach();
+                last.insert(message.partition(), message);
+            }
+            Ok(())
+        };
+        // The last offset of a partition may hold a transaction's marker, which is no message: what came in time is all.
+        match tokio::time::timeout(ANSWER_WITHIN, reading).await {
+            Ok(Err(error)) => Err(self.failed(&format!("reading the end of {topic}"))(error)),
+            Ok(Ok(())) | Err(_) => Ok(last),
+        }
+    }
+
+    /// Publishes one message into a partition; returns partition and offset.
+    ///
+    /// # Errors
+    /// It was not acknowledged.
+    pub async fn publish(
+        &self,
+        producer: &FutureProducer,
+        topic: &str,
+        partition: i32,
+        key: Option<&[u8]>,
+        payload: &[u8],
+    ) -> Result<(i32, i64), MechanismError> {
+        let full = self.full_name(topic);
+        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&full)
+            .partition(partition)
+            .payload(payload);
+        if let Some(key) = key {
+            record = record.key(key);
+        }
+        match producer.send(record, ANSWER_WITHIN).await {
+            Ok(place) => Ok((place.partition, place.offset)),
+            Err((error, _)) => Err(self.failed(&format!("publishing into {topic}"))(error)),
+        }
+    }
+
     /// Publishes every message once more, as it is, to its own partition, in order; returns where the copies lie.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod injection;
 mod links;
 mod pipeline;
 mod processes;
+mod produced;
 mod provider;
 mod proxies;
 mod queue;

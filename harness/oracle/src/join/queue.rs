@@ -83,6 +83,11 @@ impl Queue {
         self.read_up_to.get(&(topic, partition)).copied()
     }
 
+    /// Whether any group reads a topic.
+    pub(crate) fn is_read(&self, topic: Key<Topics>) -> bool {
+        !self.groups_of_topic[topic.index()].is_empty()
+    }
+
     /// What became of a message in every group that reads its topic.
     pub(crate) fn fates<'q>(
         &'q self,
