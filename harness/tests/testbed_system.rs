@@ -106,6 +106,12 @@ async fn sell_one(pipeline: &dyn Pipeline) {
         .tls_certs_only([authority.expect("PEM")])
         .build()
         .expect("a client");
+    let stock = customer
+        .get(format!("{}/stock", pipeline.entry_url()))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(stock.status(), 200);
     let orders = format!("{}/orders", pipeline.entry_url());
     let order = serde_json::json!({
         "reference": "r-1", "customer_id": "c-1", "lines": [{ "product_id": "p-0001", "quantity": 2 }],

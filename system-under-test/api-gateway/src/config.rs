@@ -1,17 +1,19 @@
 //! The gateway's settings.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::Quota;
 use service_kit::defences::Defences;
-use service_kit::http::TlsFiles;
+use service_kit::http::{CrossOrigin, TlsFiles};
 use service_kit::settings::Settings;
 
 use crate::defences::Protection;
 use crate::http::EdgeLimits;
 use crate::limit::ClientLimit;
+use crate::route::{RouteTable, Upstream};
 use crate::upstream::UpstreamLimits;
 use crate::upstream::rotation::EjectionPolicy;
 
@@ -25,11 +27,15 @@ const BURST: NonZeroU32 = NonZeroU32::new(100).unwrap();
 pub struct Config {
     /// Where the public API is served.
     pub public: TlsFiles,
-    /// Instances of the order service.
-    pub order_services: Vec<SocketAddr>,
+    /// Pages that may call the public API.
+    pub pages: CrossOrigin,
+    /// Which path leads to which service.
+    pub routes: RouteTable,
+    /// Instances of each service.
+    pub services: BTreeMap<Upstream, Vec<SocketAddr>>,
     /// Bounds of what customers may do.
     pub edge: EdgeLimits,
-    /// Bounds of what is done to the order service.
+    /// Bounds of what is done to each service.
     pub upstream: UpstreamLimits,
     /// Which protections are on.
     pub defences: Defences<Protection>,
@@ -40,12 +46,30 @@ impl Config {
     pub fn read(settings: &mut Settings) -> Self {
         Self {
             public: TlsFiles::read(settings),
-            order_services: settings.required_addresses("ORDER_SERVICE_ADDRESSES"),
+            pages: CrossOrigin::read(settings),
+            routes: routes(settings),
+            services: Upstream::ALL
+                .into_iter()
+                .map(|service| (service, settings.required_addresses(service.setting())))
+                .collect(),
             edge: edge(settings),
             upstream: upstream(settings),
             defences: settings.defences(),
         }
     }
+}
+
+fn routes(settings: &mut Settings) -> RouteTable {
+    let text = settings.text("ROUTES", "");
+    if text.is_empty() {
+        return RouteTable::default();
+    }
+    RouteTable::parse(&text).unwrap_or_else(|problems| {
+        for problem in problems {
+            settings.problem("ROUTES", problem);
+        }
+        RouteTable::default()
+    })
 }
 
 fn edge(settings: &mut Settings) -> EdgeLimits {

@@ -3,17 +3,19 @@
 service_kit::defences! {
     /// What protects the edge; all are on unless `DEFENCES_OFF` names them.
     pub enum Protection of "gateway" {
+        /// Only pages of the listed origins may call the API; off, every page may, with the browser's credentials.
+        CorsAllowlist = "cors-allowlist",
         /// A client that asks too often is told to wait, the others are served.
         PerClientLimit = "per-client-limit",
         /// A body that is too large is refused instead of being held in memory.
         BodyLimit = "body-limit",
-        /// The order service learns how much time is left.
+        /// The services learn how much time is left.
         DeadlinePropagation = "deadline-propagation",
         /// An instance that keeps failing gets no requests for a while.
         OutlierEjection = "outlier-ejection",
         /// A request is sent a second time only when that cannot have a second effect.
         RetryOnlySafe = "retry-only-safe",
-        /// Nobody waits for the order service longer than the deadline.
+        /// Nobody waits for a service longer than the deadline.
         UpstreamTimeout = "upstream-timeout",
     }
 }

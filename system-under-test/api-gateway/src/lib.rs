@@ -1,21 +1,27 @@
-//! The pipeline's edge: TLS, a rate limit for each client, a body limit, deadlines, and the balancing of the order
-//! service's instances.
+//! The pipeline's edge: TLS, cross-origin rules, a rate limit for each client, a body limit, deadlines, and the balancing
+//! of the instances of each service.
 //!
 //! * [`config`]: the settings
 //! * [`defences`]: the protections that can be switched off by name
 //! * [`limit`]: the rate limit of each client
-//! * [`upstream`]: which order instance gets a request, and whether it is sent again
+//! * [`route`]: which path leads to which service
+//! * [`upstream`]: which instance gets a request, and whether it is sent again
 //! * [`http`]: what customers may reach
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use service_kit::http::CrossOrigin;
 use service_kit::service::Service;
+
+use defences::Protection;
 
 pub mod config;
 pub mod defences;
 pub mod http;
 pub mod limit;
+pub mod route;
 pub mod upstream;
 
 /// Starts the gateway: probes, health, public API.
@@ -35,20 +41,31 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
     if !off.is_empty() {
         tracing::warn!(?off, "defences are off");
     }
-    let upstreams = Arc::new(upstream::Upstreams::new(
-        config.order_services,
-        config.upstream,
-        &config.defences,
-        &service.metrics,
-    )?);
-    let probing = upstreams.clone().probe(service.shutdown.token());
-    service.spawn("probes", async move {
-        probing.await;
-        Ok::<_, std::convert::Infallible>(())
-    });
-    let edge = Arc::new(http::Edge::new(upstreams, config.edge, &config.defences));
+    let metrics = upstream::metrics::UpstreamMetrics::new(&service.metrics);
+    let mut upstreams = BTreeMap::new();
+    for (name, addresses) in config.services {
+        let instances = Arc::new(upstream::Upstreams::new(
+            name,
+            addresses,
+            config.upstream.clone(),
+            &config.defences,
+            metrics.clone(),
+        )?);
+        let probing = instances.clone().probe(service.shutdown.token());
+        service.spawn("probes", async move {
+            probing.await;
+            Ok::<_, std::convert::Infallible>(())
+        });
+        upstreams.insert(name, instances);
+    }
+    let pages = if config.defences.on(Protection::CorsAllowlist) {
+        config.pages
+    } else {
+        CrossOrigin::WideOpen
+    };
+    let edge = http::Edge::new(config.routes, upstreams, config.edge, &config.defences);
     service.serve_http(axum::Router::new())?;
     Ok(service
-        .serve_tls(&config.public, http::router(edge))
+        .serve_tls_to_pages(&config.public, http::router(Arc::new(edge)), pages)
         .await?)
 }

@@ -13,6 +13,7 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 
 use crate::health::Health;
+use crate::http::CrossOrigin;
 use crate::http::operations;
 use crate::http::serve::{self, HttpLimits, Observation, TlsFiles};
 use crate::metrics::Metrics;
@@ -123,7 +124,7 @@ impl Service {
             self.metrics.clone(),
             self.common.fail_points,
         );
-        let routes = operations.merge(self.observed(api));
+        let routes = operations.merge(self.observed(api, None));
         let handle = self.handle();
         self.spawn(
             "http",
@@ -144,6 +145,28 @@ impl Service {
     /// # Errors
     /// The certificate or key cannot be read, or the address cannot be bound.
     pub async fn serve_tls(&self, files: &TlsFiles, api: Router) -> std::io::Result<SocketAddr> {
+        self.serve_public(files, api, None).await
+    }
+
+    /// Serves an API over TLS, and lets the pages of other origins call it that `pages` allows.
+    ///
+    /// # Errors
+    /// As [`Service::serve_tls`].
+    pub async fn serve_tls_to_pages(
+        &self,
+        files: &TlsFiles,
+        api: Router,
+        pages: CrossOrigin,
+    ) -> std::io::Result<SocketAddr> {
+        self.serve_public(files, api, Some(pages)).await
+    }
+
+    async fn serve_public(
+        &self,
+        files: &TlsFiles,
+        api: Router,
+        pages: Option<CrossOrigin>,
+    ) -> std::io::Result<SocketAddr> {
         let certificate =
             RustlsConfig::from_pem_file(&files.certificate, &files.private_key).await?;
         let listener = serve::bind(files.listen)?;
@@ -154,7 +177,7 @@ impl Service {
             serve::serve_tls(
                 listener,
                 certificate,
-                self.observed(api),
+                self.observed(api, pages),
                 self.common.http,
                 handle,
             ),
@@ -163,12 +186,13 @@ impl Service {
         Ok(address)
     }
 
-    fn observed(&self, api: Router) -> Router {
+    fn observed(&self, api: Router, pages: Option<CrossOrigin>) -> Router {
         serve::observed(
             api,
             self.health.clone(),
             self.observation.clone(),
             self.common.http,
+            pages,
         )
     }
 

@@ -1,5 +1,6 @@
 //! The public API: what customers may reach, within which limits, and how it is passed on.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use service_kit::defences::Defences;
 use service_kit::http::{ApiError, Deadline};
 use service_kit::trace::{TRACEPARENT, Trace};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::defences::Protection;
 use crate::limit::{ClientLimit, ClientLimits};
+use crate::route::{PUBLIC_API, Route, RouteTable, Upstream, is_plain};
 use crate::upstream::{Outgoing, SendError, Upstreams};
 use body::BodyError;
 
@@ -45,15 +47,16 @@ pub struct EdgeLimits {
     pub client: ClientLimit,
 }
 
-/// The edge of the pipeline: its limits and the way to the order service.
+/// The edge of the pipeline: its limits and the ways to the services.
 pub struct Edge {
-    upstreams: Arc<Upstreams>,
+    routes: RouteTable,
+    upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
     /// `None` when the defence is off.
     clients: Option<ClientLimits>,
     /// `None` when the defence is off.
     body_limit: Option<usize>,
     deadline: Duration,
-    /// Whether the deadline holds for the order service.
+    /// Whether the deadline holds for the services.
     upstream_timeout: bool,
     slots: Semaphore,
 }
@@ -61,11 +64,13 @@ pub struct Edge {
 impl Edge {
     /// An edge with the limits whose defences are on.
     pub fn new(
-        upstreams: Arc<Upstreams>,
+        routes: RouteTable,
+        upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
         limits: EdgeLimits,
         defences: &Defences<Protection>,
     ) -> Self {
         Self {
+            routes,
             upstreams,
             clients: defences
                 .on(Protection::PerClientLimit)
@@ -82,17 +87,25 @@ impl Edge {
 
 /// Router of the public API.
 pub fn router(edge: Arc<Edge>) -> Router {
-    Router::new()
-        .route("/orders", post(relay))
-        .route("/orders/{order_id}", get(relay))
-        .route("/products", get(relay))
-        .with_state(edge)
+    let mut router = Router::new();
+    for route in &PUBLIC_API {
+        let relay =
+            move |State(edge): State<Arc<Edge>>, request: Request| relay(edge, route, request);
+        let mut methods = get(relay);
+        if !route.only_reading {
+            methods = methods.post(relay).put(relay).delete(relay);
+        }
+        router = router
+            .route(route.path, methods.clone())
+            .route(&format!("{}/{{*rest}}", route.path), methods);
+    }
+    router.with_state(edge)
 }
 
 /// Checks a request and passes it on.
-async fn relay(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+async fn relay(edge: Arc<Edge>, route: &Route, request: Request) -> Response {
     let request_id = request_id_of(request.headers());
-    let mut response = match edge.relay(request, &request_id).await {
+    let mut response = match edge.relay(route, request, &request_id).await {
         Ok(response) => response,
         Err(refusal) => {
             let must_close = matches!(
@@ -115,6 +128,7 @@ async fn relay(State(edge): State<Arc<Edge>>, request: Request) -> Response {
 impl Edge {
     async fn relay(
         &self,
+        route: &Route,
         request: Request,
         request_id: &HeaderValue,
     ) -> Result<Response, ApiError> {
@@ -122,6 +136,11 @@ impl Edge {
             ApiError::overloaded("too many requests are under way")
                 .retry_after(Duration::from_secs(1))
         })?;
+        if !is_plain(request.uri().path()) {
+            return Err(ApiError::invalid(
+                "a path must not have `.`, `..` or `\\` in it",
+            ));
+        }
         let client = client_of(&request)?;
         if let Some(clients) = &self.clients {
             clients.take(&client, Instant::now()).map_err(|wait| {
@@ -154,11 +173,20 @@ impl Edge {
             Deadline::none()
         };
         let answer = self
-            .upstreams
+            .upstream(route)?
             .send(&outgoing, deadline)
             .await
             .map_err(refusal)?;
         Ok((answer.status, answer.headers, answer.body).into_response())
+    }
+
+    fn upstream(&self, route: &Route) -> Result<&Upstreams, ApiError> {
+        let service = self.routes.service_of(route);
+        let upstreams = service.and_then(|service| self.upstreams.get(&service));
+        upstreams.map(Arc::as_ref).ok_or_else(|| {
+            let message = format!("the route table has no way to {}", route.path);
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_route", message)
+        })
     }
 
     async fn body(&self, body: axum::body::Body, deadline: Deadline) -> Result<Bytes, ApiError> {
@@ -229,12 +257,13 @@ fn request_id_of(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("unnamed"))
 }
 
-/// Only headers that the order service knows are passed on, each once.
+/// Only headers that the services know are passed on, each once.
 fn passed_on(headers: &HeaderMap, request_id: &HeaderValue) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for name in [
         header::CONTENT_TYPE,
         header::ACCEPT,
+        header::IF_NONE_MATCH,
         IDEMPOTENCY_KEY,
         CLIENT_ID,
     ] {

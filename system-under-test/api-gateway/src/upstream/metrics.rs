@@ -1,11 +1,14 @@
-//! What the gateway counts about the order service's instances.
+//! What the gateway counts about the instances of its upstream services.
 
 use std::net::SocketAddr;
 
 use service_kit::metrics::{Counters, Gauges, Metrics};
 
-/// Counters and gauges of the way to the order service.
-pub(super) struct UpstreamMetrics {
+use crate::route::Upstream;
+
+/// Counters and gauges of the ways to the services; clones share them.
+#[derive(Clone)]
+pub struct UpstreamMetrics {
     attempts: Counters,
     repetitions: Counters,
     ejections: Counters,
@@ -14,31 +17,34 @@ pub(super) struct UpstreamMetrics {
 
 impl UpstreamMetrics {
     /// Registers them.
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub fn new(metrics: &Metrics) -> Self {
         Self {
-            attempts: metrics.counters(
-                "upstream_attempts",
-                "Attempts at the order service, by result",
-            ),
+            attempts: metrics.counters("upstream_attempts", "Attempts at a service, by result"),
             repetitions: metrics.counters(
                 "upstream_repetitions",
                 "Requests to be sent again, by what the budget said",
             ),
-            ejections: metrics.counters("upstream_ejections", "Ejections of an order instance"),
-            ejected: metrics.gauges("upstream_ejected", "Whether an order instance is ejected"),
+            ejections: metrics.counters("upstream_ejections", "Ejections of an instance"),
+            ejected: metrics.gauges("upstream_ejected", "Whether an instance is ejected"),
         }
     }
 
-    pub(super) fn attempted(&self, result: &'static str) {
+    pub(super) fn attempted(&self, service: Upstream, result: &'static str) {
         self.attempts
-            .get_or_create(&vec![("result", result.to_owned())])
+            .get_or_create(&vec![
+                ("service", service.name().to_owned()),
+                ("result", result.to_owned()),
+            ])
             .inc();
     }
 
-    pub(super) fn repeated(&self, granted: bool) {
+    pub(super) fn repeated(&self, service: Upstream, granted: bool) {
         let said = if granted { "granted" } else { "refused" };
         self.repetitions
-            .get_or_create(&vec![("budget", said.to_owned())])
+            .get_or_create(&vec![
+                ("service", service.name().to_owned()),
+                ("budget", said.to_owned()),
+            ])
             .inc();
     }
 

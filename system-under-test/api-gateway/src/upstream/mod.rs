@@ -1,5 +1,6 @@
-//! The order service's instances: which one gets a request, how long it may take, and whether it is sent again.
+//! The instances of one service: which one gets a request, how long it may take, and whether it is sent again.
 //!
+//! * [`metrics`]: what is counted
 //! * [`rotation`]: whose turn it is, and who is ejected
 //! * [`safety`]: whether a request may be sent a second time
 
@@ -9,27 +10,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use service_kit::defences::Defences;
 use service_kit::http::Deadline;
 use service_kit::http::deadline::DEADLINE_HEADER;
-use service_kit::metrics::Metrics;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::{info, warn};
 
 use crate::defences::Protection;
+use crate::route::Upstream;
 use metrics::UpstreamMetrics;
 use rotation::{EjectionPolicy, Rotation};
 use safety::{Failure, may_repeat};
 
-mod metrics;
+pub mod metrics;
 pub mod rotation;
 pub mod safety;
 
-/// Bounds of what is done to the order service.
+/// Bounds of what is done to a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamLimits {
     /// Until a connection stands.
@@ -54,7 +55,7 @@ pub struct UpstreamLimits {
     pub probe_interval: Duration,
 }
 
-/// A request as it goes to the order service.
+/// A request as it goes to a service.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// Method.
@@ -69,7 +70,7 @@ pub struct Outgoing {
     pub has_key: bool,
 }
 
-/// The order service's answer.
+/// A service's answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Status.
@@ -80,22 +81,33 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// The headers of an answer that are passed back.
+const PASSED_BACK: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    header::LOCATION,
+    header::CACHE_CONTROL,
+    header::ETAG,
+    header::AGE,
+];
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SendError {
     /// Certainly nothing was done.
-    #[error("the order service cannot be reached: {0}")]
+    #[error("the service behind this route cannot be reached: {0}")]
     NothingSent(String),
     /// It may have been done.
-    #[error("the order service did not answer properly: {0}")]
+    #[error("the service behind this route did not answer properly: {0}")]
     Failed(String),
     /// It may have been done, or may still be.
-    #[error("the order service did not answer in time")]
+    #[error("the service behind this route did not answer in time")]
     TimedOut,
 }
 
-/// The instances of the order service.
+/// The instances of a service.
 pub struct Upstreams {
+    service: Upstream,
     addresses: Vec<SocketAddr>,
     rotation: Mutex<Rotation>,
     http: Client,
@@ -132,10 +144,11 @@ impl Upstreams {
     /// # Errors
     /// The HTTP client cannot be built.
     pub fn new(
+        service: Upstream,
         addresses: Vec<SocketAddr>,
         limits: UpstreamLimits,
         defences: &Defences<Protection>,
-        metrics: &Metrics,
+        metrics: UpstreamMetrics,
     ) -> anyhow::Result<Self> {
         let http = Client::builder()
             .http1_only()
@@ -150,6 +163,7 @@ impl Upstreams {
             .then_some(limits.ejection);
         let share = f32::from(limits.retry_percent) / 100.0;
         Ok(Self {
+            service,
             rotation: Mutex::new(Rotation::new(addresses.len(), ejection)),
             addresses,
             http,
@@ -157,7 +171,7 @@ impl Upstreams {
             limits,
             only_safe: defences.on(Protection::RetryOnlySafe),
             tell_deadline: defences.on(Protection::DeadlinePropagation),
-            metrics: UpstreamMetrics::new(metrics),
+            metrics,
         })
     }
 
@@ -215,7 +229,7 @@ impl Upstreams {
     /// Takes a repetition off the budget.
     fn may_spend(&self, outgoing: &Outgoing) -> bool {
         let granted = self.budget.withdraw();
-        self.metrics.repeated(granted);
+        self.metrics.repeated(self.service, granted);
         if !granted {
             warn!(
                 path = outgoing.path,
@@ -252,7 +266,7 @@ impl Upstreams {
     async fn read(&self, mut response: reqwest::Response) -> Outcome {
         let status = response.status();
         let mut headers = HeaderMap::new();
-        for name in [header::CONTENT_TYPE, header::RETRY_AFTER, header::LOCATION] {
+        for name in PASSED_BACK {
             if let Some(value) = response.headers().get(&name) {
                 headers.insert(name, value.clone());
             }
@@ -282,13 +296,13 @@ impl Upstreams {
     /// Tells the rotation how an instance did.
     fn judge(&self, member: usize, outcome: &Outcome) {
         let address = self.addresses[member];
-        self.metrics.attempted(outcome.word());
+        self.metrics.attempted(self.service, outcome.word());
         let works = match outcome {
             // Shedding load is a decision of an instance that works, but no proof of health.
             Outcome::Answered(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => return,
             Outcome::Answered(answer) => !answer.status.is_server_error(),
             Outcome::Failed(_, error) => {
-                warn!(%address, %error, "an attempt failed");
+                warn!(service = self.service.name(), %address, %error, "an attempt failed");
                 false
             }
         };
@@ -296,7 +310,7 @@ impl Upstreams {
             self.rotation().succeeded(member);
         } else if self.rotation().failed(member, Instant::now()) {
             self.metrics.ejected(address);
-            warn!(%address, "an order instance was ejected");
+            warn!(service = self.service.name(), %address, "an instance was ejected");
         }
     }
 
@@ -327,7 +341,7 @@ impl Upstreams {
             .is_ok_and(|response| response.status() == StatusCode::OK);
         if ready {
             self.metrics.readmitted(address);
-            info!(%address, "an order instance is back in rotation");
+            info!(service = self.service.name(), %address, "an instance is back in rotation");
             self.rotation().probe_succeeded(member);
         } else {
             self.rotation().probe_failed(member, Instant::now());

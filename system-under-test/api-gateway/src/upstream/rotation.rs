@@ -1,4 +1,4 @@
-//! Which order instance gets the next request, and which one is ejected for a while. Pure: the caller says what time it is.
+//! Which instance gets the next request, and which one is ejected for a while. Pure: the caller says what time it is.
 //!
 //! Requests go to the instance with the fewest under way, in turn among equals. An instance that fails several times in a
 //! row is ejected; when its time is over it is probed, and only a probe that succeeds brings it back. At most half of the

@@ -1,17 +1,20 @@
 //! HTTP the same way in every service.
 //!
+//! * [`cross_origin`]: which web pages may call an API.
 //! * [`error`]: one mapping from what went wrong to status and JSON body.
 //! * [`json`]: bodies read strictly, with the offending field named.
 //! * [`deadline`]: the time a caller still has, from `X-Deadline-Ms`.
 //! * [`operations`]: health, metrics and fail-point control.
 //! * [`serve`]: listeners (plain and TLS) with observation of every request and a bounded graceful shutdown.
 
+pub mod cross_origin;
 pub mod deadline;
 pub mod error;
 pub mod json;
 pub mod operations;
 pub mod serve;
 
+pub use cross_origin::CrossOrigin;
 pub use deadline::Deadline;
 pub use error::ApiError;
 pub use json::StrictJson;

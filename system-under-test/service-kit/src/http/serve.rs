@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -15,6 +16,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
+use super::cross_origin::{self, CrossOrigin};
 use super::error::ApiError;
 use crate::health::Health;
 use crate::metrics::{Counters, Durations, Metrics};
@@ -91,14 +93,16 @@ impl Observation {
 }
 
 /// Wraps the routes of an API: requests before the end of start-up are refused with 503, the body is limited, every
-/// request has a trace and is counted, a panic is answered with 500.
+/// request has a trace and is counted, a panic is answered with 500. `pages` may call from a browser, if it is given.
 pub fn observed(
     api: Router,
     health: Health,
     observation: Observation,
     limits: HttpLimits,
+    pages: Option<CrossOrigin>,
 ) -> Router {
-    api.fallback(|| async { ApiError::not_found("there is no such route") })
+    let routes = api
+        .fallback(|| async { ApiError::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -108,8 +112,15 @@ pub fn observed(
         })
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(middleware::from_fn_with_state(health, refuse_until_started))
-        .layer(middleware::from_fn_with_state(observation, observe))
+        .layer(middleware::from_fn_with_state(health, refuse_until_started));
+    let routes = match pages {
+        Some(pages) => routes.layer(middleware::from_fn_with_state(
+            Arc::new(pages),
+            cross_origin::guard,
+        )),
+        None => routes,
+    };
+    routes.layer(middleware::from_fn_with_state(observation, observe))
 }
 
 async fn refuse_until_started(
