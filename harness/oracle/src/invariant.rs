@@ -1,6 +1,7 @@
 //! The promises that are checked after every drill, whatever its own story is. One file each.
 
 mod accepted_order_never_lost;
+mod amount_is_price_shown;
 mod audit_complete;
 mod every_message_accounted;
 mod every_order_final;
@@ -41,11 +42,13 @@ pub enum Invariant {
     EveryMessageAccounted,
     /// What was refused did not happen.
     RefusedLeavesNoTrace,
+    /// Nobody pays a price that they did not see.
+    AmountIsPriceShown,
 }
 
 impl Invariant {
     /// All invariants, in the order in which they are reported.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoDuplicateCharge,
         Self::NoChargeWithoutOrder,
         Self::AcceptedOrderNeverLost,
@@ -56,6 +59,7 @@ impl Invariant {
         Self::AuditComplete,
         Self::EveryMessageAccounted,
         Self::RefusedLeavesNoTrace,
+        Self::AmountIsPriceShown,
     ];
 
     /// The name under which it is listed, tagged and reported.
@@ -71,6 +75,7 @@ impl Invariant {
             Self::AuditComplete => "audit-complete",
             Self::EveryMessageAccounted => "every-message-accounted",
             Self::RefusedLeavesNoTrace => "refused-leaves-no-trace",
+            Self::AmountIsPriceShown => "amount-is-price-shown",
         }
     }
 
@@ -110,6 +115,9 @@ impl Invariant {
             Self::RefusedLeavesNoTrace => {
                 "A purchase that was only ever refused leaves no order, no charge and no stock move."
             }
+            Self::AmountIsPriceShown => {
+                "No order is accepted, and no charge is made, for another amount than the customer was shown."
+            }
         }
     }
 
@@ -130,6 +138,7 @@ impl Invariant {
             Self::AuditComplete => &[Order, AuditEntry],
             Self::EveryMessageAccounted => &[Message, Progress, Processed, Parked],
             Self::RefusedLeavesNoTrace => &[Order, Charge, StockMove],
+            Self::AmountIsPriceShown => &[Order, Charge],
         }
     }
 
@@ -149,6 +158,7 @@ impl Invariant {
             Self::AuditComplete => audit_complete::check(joined),
             Self::EveryMessageAccounted => every_message_accounted::check(joined),
             Self::RefusedLeavesNoTrace => refused_leaves_no_trace::check(joined),
+            Self::AmountIsPriceShown => amount_is_price_shown::check(joined),
         }
     }
 }

@@ -80,7 +80,7 @@ fn found(judgement: &Judgement, name: &str) -> bool {
 /// A way of breaking a healthy history, and the promise that it breaks.
 type Mutation = (&'static str, fn(&mut Vec<Record>, &Index));
 
-const MUTATIONS: [Mutation; 18] = [
+const MUTATIONS: [Mutation; 20] = [
     ("accepted-order-never-lost", |journal, at| {
         let accepted = accepted_orders(journal);
         let lost = at.get(&accepted).clone();
@@ -230,6 +230,26 @@ const MUTATIONS: [Mutation; 18] = [
                 };
             }
         }
+    }),
+    ("amount-is-price-shown", |journal, at| {
+        let accepted = accepted_orders(journal);
+        let shown_less = at.get(&accepted).clone();
+        for record in journal {
+            if let Record::Operation(operation) = record
+                && matches!(&operation.outcome, Outcome::Done { order_id } if *order_id == shown_less)
+            {
+                operation.amount_minor -= 1;
+            }
+        }
+    }),
+    ("amount-is-price-shown", |journal, at| {
+        change_one(journal, at, |fact| match fact {
+            Fact::Charge { amount_minor, .. } => {
+                *amount_minor += 1;
+                true
+            }
+            _ => false,
+        });
     }),
 ];
 

@@ -64,6 +64,8 @@ impl Client {
             "reference": intent.reference,
             "customer_id": intent.customer,
             "lines": intent.lines,
+            "amount_minor": intent.amount_minor,
+            "currency": intent.currency,
         });
         let mut request = self
             .http

@@ -58,6 +58,8 @@ pub struct Intent {
     pub lines: Vec<OrderLine>,
     /// What the customer is shown as the sum, in minor units.
     pub amount_minor: i64,
+    /// The currency that the customer is shown (ISO 4217).
+    pub currency: &'static str,
 }
 
 /// Draws intents.
@@ -119,6 +121,7 @@ impl Generator {
             customer,
             idempotency_key: with_key.then_some(key),
             amount_minor: self.assortment.amount_minor(&lines).unwrap_or(0),
+            currency: CURRENCY,
             lines,
         }
     }

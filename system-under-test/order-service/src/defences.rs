@@ -7,6 +7,8 @@ service_kit::defences! {
         StrictParsing = "strict-parsing",
         /// A request with a known key gets the answer of the first; off, the key is ignored.
         IdempotencyKey = "idempotency-key",
+        /// An order is only taken at the price that the customer was shown; off, the new price is taken silently.
+        PriceCheck = "price-check",
         /// A state is only written over the version that was read, and only along legal transitions.
         VersionCheck = "version-check",
         /// Messages are stored with the order and published from there; off, they are sent after the commit and forgotten.

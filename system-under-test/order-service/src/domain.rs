@@ -218,6 +218,26 @@ pub struct Order {
     pub lines: Vec<PricedLine>,
 }
 
+/// The price that a customer was shown for an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownPrice {
+    /// Sum in minor units.
+    pub amount_minor: i64,
+    /// ISO 4217; any currency when the customer's program does not say.
+    pub currency: Option<String>,
+}
+
+impl ShownPrice {
+    /// Whether the order costs what was shown.
+    pub fn is_price_of(&self, order: &Order) -> bool {
+        let same_currency = self
+            .currency
+            .as_ref()
+            .is_none_or(|currency| *currency == order.currency);
+        same_currency && self.amount_minor == order.amount_minor
+    }
+}
+
 /// The sum of the lines; none when it is larger than can be counted.
 pub fn amount(lines: &[PricedLine]) -> Option<i64> {
     lines.iter().try_fold(0_i64, |sum, line| {

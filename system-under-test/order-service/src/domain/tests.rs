@@ -109,6 +109,20 @@ fn an_amount_that_cannot_be_counted_is_none() {
     assert_eq!(amount(&[line(i64::MAX / 2), line(2)]), None);
 }
 
+#[test]
+fn a_shown_price_is_the_sum_and_where_it_is_given_the_currency() {
+    let order = order(State::PaymentPending, 2);
+    let shown = |amount_minor, currency: Option<&str>| ShownPrice {
+        amount_minor,
+        currency: currency.map(str::to_owned),
+    };
+    assert!(shown(300, Some("EUR")).is_price_of(&order));
+    assert!(shown(300, None).is_price_of(&order));
+    assert!(!shown(300, Some("USD")).is_price_of(&order));
+    assert!(!shown(299, None).is_price_of(&order));
+    assert!(!shown(301, Some("EUR")).is_price_of(&order));
+}
+
 fn any_answers() -> impl Strategy<Value = Vec<Answer>> {
     proptest::collection::vec(proptest::sample::select(Answer::ALL.to_vec()), 0..20)
 }

@@ -13,11 +13,12 @@ use axum::routing::{get, post};
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 use service_kit::http::ApiError;
+use service_kit::http::error::ErrorDetail;
 use service_kit::metrics::Metrics;
 use uuid::Uuid;
 
 use crate::config::ApiConfig;
-use crate::domain::Order;
+use crate::domain::{Order, PricedLine};
 use crate::store::{Store, StoreError};
 
 /// What the routes share.
@@ -66,20 +67,50 @@ pub struct LineBody {
     price_minor: i64,
 }
 
-impl OrderBody {
+/// Why an order was not taken at the price that the customer was shown, and what it costs now.
+#[derive(Debug, Serialize)]
+pub struct PriceChangedBody {
+    error: ErrorDetail,
+    amount_minor: i64,
+    currency: String,
+    lines: Vec<LineBody>,
+}
+
+impl PriceChangedBody {
     fn new(order: Order) -> Self {
-        let line = |line: crate::domain::PricedLine| LineBody {
+        let message = "the order costs another sum than was shown; nothing was stored";
+        Self {
+            error: ErrorDetail {
+                code: "price_changed".to_owned(),
+                message: message.to_owned(),
+                field: Some("amount_minor".to_owned()),
+            },
+            amount_minor: order.amount_minor,
+            currency: order.currency,
+            lines: order.lines.into_iter().map(LineBody::new).collect(),
+        }
+    }
+}
+
+impl LineBody {
+    fn new(line: PricedLine) -> Self {
+        Self {
             product_id: line.product_id,
             quantity: line.quantity,
             price_minor: line.price_minor,
-        };
+        }
+    }
+}
+
+impl OrderBody {
+    fn new(order: Order) -> Self {
         Self {
             order_id: order.order_id,
             reference: order.reference,
             state: order.state.name(),
             amount_minor: order.amount_minor,
             currency: order.currency,
-            lines: order.lines.into_iter().map(line).collect(),
+            lines: order.lines.into_iter().map(LineBody::new).collect(),
             version: None,
         }
     }

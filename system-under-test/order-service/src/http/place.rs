@@ -8,7 +8,7 @@ use service_kit::fail_point;
 use service_kit::http::{ApiError, Deadline, json};
 
 use super::request::{self, OrderRequest};
-use super::{Api, OrderBody, refusal};
+use super::{Api, OrderBody, PriceChangedBody, refusal};
 use crate::defences::Defence;
 use crate::store::place::{NewOrder, Placing, RequestKey};
 
@@ -48,7 +48,11 @@ impl Api {
         };
         let request_hash = request.hash();
         let key = key.filter(|_| self.config.defences.on(Defence::IdempotencyKey));
+        let shown = request
+            .shown_price()
+            .filter(|_| self.config.defences.on(Defence::PriceCheck));
         Ok(NewOrder {
+            shown,
             key: key.map(|key| RequestKey { key, request_hash }),
             lines: request
                 .lines
@@ -91,6 +95,9 @@ impl Api {
                 let refusal =
                     unprocessable("unknown_product", "this product is not for sale".to_owned());
                 Err(refusal.field(format!("lines[{line}].product_id")))
+            }
+            Placing::PriceChanged(order) => {
+                Ok((StatusCode::CONFLICT, Json(PriceChangedBody::new(order))).into_response())
             }
             Placing::MixedCurrencies => {
                 let message = "the products have different currencies".to_owned();

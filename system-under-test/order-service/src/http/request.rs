@@ -6,7 +6,7 @@ use serde_json::Value;
 use service_kit::http::{ApiError, json};
 use uuid::Uuid;
 
-use crate::domain::{LINES_LIMIT, QUANTITY_LIMIT, REFERENCE_LIMIT};
+use crate::domain::{LINES_LIMIT, QUANTITY_LIMIT, REFERENCE_LIMIT, ShownPrice};
 
 /// Name of the header with the idempotency key.
 pub const KEY_HEADER: &str = "idempotency-key";
@@ -27,6 +27,12 @@ pub struct OrderRequest {
     pub customer_id: String,
     /// What.
     pub lines: Vec<LineRequest>,
+    /// The sum that the customer was shown, in minor units; then the order is only taken at that price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_minor: Option<i64>,
+    /// The currency that the customer was shown (ISO 4217); only together with the sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
 }
 
 /// One line of a request.
@@ -65,7 +71,28 @@ impl OrderRequest {
                 return Err(ApiError::invalid(message).field(format!("lines[{index}].quantity")));
             }
         }
+        request.check_price()?;
         Ok(request)
+    }
+
+    fn check_price(&self) -> Result<(), ApiError> {
+        let refusal = |message: &str, field: &str| Err(ApiError::invalid(message).field(field));
+        match (self.amount_minor, &self.currency) {
+            (Some(..0), _) => refusal("must not be negative", "amount_minor"),
+            (None, Some(_)) => refusal("must be given where a currency is", "amount_minor"),
+            (_, Some(code)) if !is_currency_code(code) => {
+                refusal("must be three capital letters as in ISO 4217", "currency")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the customer was shown, if the request says so.
+    pub fn shown_price(&self) -> Option<ShownPrice> {
+        Some(ShownPrice {
+            amount_minor: self.amount_minor?,
+            currency: self.currency.clone(),
+        })
     }
 
     /// Takes whatever can be read of a body, and leaves out what cannot.
@@ -94,27 +121,26 @@ impl OrderRequest {
             .map(Vec::as_slice)
             .unwrap_or_default();
         let lines = lines.iter().filter_map(line).collect();
+        let currency = value.get("currency").and_then(Value::as_str);
         Ok(Self {
             reference: text(&value, "reference"),
             customer_id: text(&value, "customer_id"),
             lines,
+            amount_minor: value.get("amount_minor").and_then(Value::as_i64),
+            currency: currency.map(str::to_owned),
         })
     }
 
     /// A hash of what is asked, the same for the same content whatever its spelling in JSON.
     pub fn hash(&self) -> String {
-        let parts = (
-            &self.reference,
-            &self.customer_id,
-            self.lines
-                .iter()
-                .map(|line| (&line.product_id, line.quantity)),
-        );
+        let lines: Vec<_> = self
+            .lines
+            .iter()
+            .map(|line| (&line.product_id, line.quantity))
+            .collect();
         let canonical = format!(
-            "{:?}|{:?}|{:?}",
-            parts.0,
-            parts.1,
-            parts.2.collect::<Vec<_>>()
+            "{:?}|{:?}|{lines:?}|{:?}|{:?}",
+            self.reference, self.customer_id, self.amount_minor, self.currency
         );
         Uuid::new_v5(&REQUESTS, canonical.as_bytes())
             .simple()
@@ -137,6 +163,10 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> 
             Err(ApiError::invalid(message).field("Idempotency-Key"))
         }
     }
+}
+
+fn is_currency_code(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn check_text(text: &str, field: &str, limit: usize) -> Result<(), ApiError> {
@@ -169,6 +199,30 @@ mod tests {
 
     fn body(lines: &str) -> String {
         format!(r#"{{"reference":"r","customer_id":"c","lines":{lines}}}"#)
+    }
+
+    fn priced(price: &str) -> String {
+        let lines = r#"[{"product_id":"p","quantity":1}]"#;
+        format!(r#"{{"reference":"r","customer_id":"c","lines":{lines},{price}}}"#)
+    }
+
+    #[test]
+    fn what_the_customer_was_shown_is_read_and_belongs_to_the_request() {
+        let read = |text: &str| OrderRequest::parse_strictly(text.as_bytes()).expect("good");
+        let shown = |price: &str| read(&priced(price));
+        let euros = shown(r#""amount_minor":150,"currency":"EUR""#);
+        assert_eq!(
+            euros.shown_price(),
+            Some(ShownPrice {
+                amount_minor: 150,
+                currency: Some("EUR".into())
+            })
+        );
+        assert_eq!(
+            read(&body(r#"[{"product_id":"p","quantity":1}]"#)).shown_price(),
+            None
+        );
+        assert_ne!(euros.hash(), shown(r#""amount_minor":151"#).hash());
     }
 
     #[test]
@@ -220,6 +274,10 @@ mod tests {
                 r#"{"reference":7,"customer_id":"c","lines":[]}"#.to_owned(),
                 "reference",
             ),
+            (priced(r#""amount_minor":-1"#), "amount_minor"),
+            (priced(r#""amount_minor":"1""#), "amount_minor"),
+            (priced(r#""currency":"EUR""#), "amount_minor"),
+            (priced(r#""amount_minor":1,"currency":"eur""#), "currency"),
         ];
         for (text, field) in cases {
             assert_eq!(offending(&text), field, "{text}");

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError, prepare, read};
-use crate::domain::{self, Order, PricedLine, State};
+use crate::domain::{self, Order, PricedLine, ShownPrice, State};
 
 /// An order that a customer wants to place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct NewOrder {
     pub customer_id: String,
     /// What: product and units.
     pub lines: Vec<(String, i32)>,
+    /// The price that it must still have.
+    pub shown: Option<ShownPrice>,
     /// The key under which the same request is recognised, with the hash of its content.
     pub key: Option<RequestKey>,
 }
@@ -47,6 +49,8 @@ pub enum Placing {
     MixedCurrencies,
     /// The sum cannot be counted.
     AmountTooLarge,
+    /// The sum is another one than the customer was shown: what the order would have been.
+    PriceChanged(Order),
 }
 
 impl Store {
@@ -73,6 +77,13 @@ impl Store {
             Ok(order) => order,
             Err(refusal) => return Ok(refusal),
         };
+        if new
+            .shown
+            .as_ref()
+            .is_some_and(|shown| !shown.is_price_of(&order))
+        {
+            return Ok(Placing::PriceChanged(order));
+        }
         let (entries, messages) = domain::placed(&order, OffsetDateTime::now_utc());
         let messages = prepare(&messages)?;
         insert(&mut transaction, &order).await?;

@@ -90,6 +90,48 @@ async fn what_is_refused_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_taken_only_at_the_price_that_was_shown() {
+    let shop = Shop::new(&[]).await;
+    let at = |price: &str| order("r").replacen('{', &format!("{{{price},"), 1);
+    let shown = at(r#""amount_minor":300,"currency":"EUR""#);
+    sqlx::query("update products set price_minor = 175 where product_id = 'p-0001'")
+        .execute(&shop.database.pool)
+        .await
+        .expect("a new price");
+    let (status, answer) = shop.post(Some("k"), &shown).await;
+    assert_eq!(
+        (status, &answer["error"]["code"], &answer["error"]["field"]),
+        (
+            StatusCode::CONFLICT,
+            &"price_changed".into(),
+            &"amount_minor".into()
+        )
+    );
+    assert_eq!(
+        (&answer["amount_minor"], &answer["currency"]),
+        (&350.into(), &"EUR".into())
+    );
+    assert_eq!(answer["lines"][0]["price_minor"], 175);
+    let left = "select (select count(*) from orders) + (select count(*) from outbox) + (select count(*) from idempotency_keys)";
+    assert_eq!(shop.count(left).await, 0);
+
+    let agreed = at(r#""amount_minor":350,"currency":"EUR""#);
+    let (status, answer) = shop.post(Some("k"), &agreed).await;
+    assert_eq!(
+        (status, &answer["amount_minor"]),
+        (StatusCode::CREATED, &350.into())
+    );
+
+    let silent = Shop::new(&[Defence::PriceCheck]).await;
+    let (status, answer) = silent.post(Some("k"), &at(r#""amount_minor":1"#)).await;
+    assert_eq!(
+        (status, &answer["amount_minor"]),
+        (StatusCode::CREATED, &300.into()),
+        "without the defence the present price is taken"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_is_over_is_refused_before_any_work() {
     let shop = Shop::new(&[]).await;
     let late = Request::post("/orders")

@@ -184,6 +184,7 @@ async fn without_the_outbox_a_message_is_sent_once_and_forgotten() {
         reference: "r".into(),
         customer_id: "c".into(),
         lines: vec![("p-0001".into(), 1)],
+        shown: None,
         key: None,
     };
     let producer = outgoing.producer(&config);
