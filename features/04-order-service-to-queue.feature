@@ -53,3 +53,34 @@ Feature: Layer 4, from the order service to the message queue
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 8 messages of payment-commands are parked
+
+  @F4.4 @without:order.producer-idempotence/provider-attempts-bounded
+  Scenario: Acknowledgements are lost, and only the producer keeps commands from being stored twice
+    Given the defence payment.inbox-dedup is off
+    # However often an acknowledgement is lost, the client is not to give up what the broker has stored.
+    And the setting KAFKA_DELIVERY_TIMEOUT_MS of order-service is "20000"
+    And the setting PROVIDER_TIMEOUT_MS of payment-service is "10000"
+    And customers place 20 orders per second
+    When the fault "payment-command-acknowledgements-lost" is injected until it was felt 8 times
+    And the fault heals
+    And customers have placed 10 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And the provider saw at most 1 attempt per order
+    And at least 10 orders are accepted
+
+  @F4.4 @without:payment.inbox-dedup/provider-attempts-bounded
+  Scenario: Acknowledgements are lost, commands are stored twice, and each is carried out once
+    Given the defence order.producer-idempotence is off
+    And the setting KAFKA_DELIVERY_TIMEOUT_MS of order-service is "20000"
+    And the setting PROVIDER_TIMEOUT_MS of payment-service is "10000"
+    And customers place 20 orders per second
+    When the fault "payment-command-acknowledgements-lost" is injected until it was felt 8 times
+    And the fault heals
+    And customers have placed 10 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And the provider saw at most 1 attempt per order
+    And at least 10 orders are accepted

@@ -12,3 +12,29 @@ Feature: Layer 12, the inventory service
     Then every promise is kept
     And exactly 5 units are sold
     And at least 25 orders end refunded
+
+  @F12.5 @without:inventory.deadlock-retry/every-order-final
+  Scenario: Somebody takes the stock of two products the other way round
+    Given the order pipeline is running
+    And 2 products with 500 units each in stock
+    And customers place 20 orders per second
+    When the fault "stock-taken-crosswise" is injected until it was felt 3 times
+    And the fault heals
+    And customers have placed 10 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 20 orders are accepted
+
+  @F12.5 @without:inventory.lock-order/every-order-final
+  Scenario: Orders name the same products in opposite order
+    Given the order pipeline is running
+    And 2 products with 100 units each in stock
+    And the defence inventory.deadlock-retry is off
+    When the fault "stock-race-window" is injected
+    And 30 customers order 1 unit each of the same 2 products at the same moment, every other one in the opposite order
+    And the fault is felt 30 times
+    And the fault heals
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And exactly 60 units are sold

@@ -3,7 +3,12 @@
 mod hurting;
 mod loading;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use firedrill_oracle::{
     History, Judgement, judge,
@@ -36,6 +41,16 @@ pub struct Arrangement {
     pub settings: BTreeMap<(String, String), String>,
     /// Replicas that differ from the topology.
     pub replicas: BTreeMap<String, u32>,
+    /// Defences that are off in this scenario, beside those that the run switches off.
+    pub without: BTreeSet<String>,
+}
+
+impl Arrangement {
+    /// Everything that is off when the run switches these off.
+    fn without_as_well(&self, run: &[String]) -> Vec<String> {
+        let own = self.without.iter().filter(|name| !run.contains(name));
+        run.iter().chain(own).cloned().collect()
+    }
 }
 
 /// A phase could not be carried out. Nothing is said about the system.
@@ -159,7 +174,7 @@ impl Drill {
             drill: self.order.short_name(),
             directory: self.order.folder.clone(),
             seed: self.order.seed,
-            without: self.order.without.clone(),
+            without: self.arrangement.without_as_well(&self.order.without),
             settings: self.arrangement.settings.clone(),
             replicas: self.arrangement.replicas.clone(),
             cancel: self.run.cancel.clone(),

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, ExternalScript,
-    FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated, MessagesProduced, Mistake,
-    Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked, Witness,
+    BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock,
+    ExternalScript, FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated,
+    MessagesProduced, Mistake, Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked,
+    Witness,
     in_force::{InForce, Scene},
 };
 
@@ -147,6 +148,7 @@ kinds! {
     MessagesProduced,
     OffsetsReset,
     RowsLocked,
+    Deadlock,
 }
 
 #[cfg(test)]

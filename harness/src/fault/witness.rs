@@ -67,6 +67,8 @@ witnesses! {
     ReadAgain = "messages read again",
     /// The database counts the statements that waited for the lock.
     StatementsWaiting = "statements that waited for the lock",
+    /// The database counts the deadlocks that it resolved by ending a transaction (40P01); those in which it ended the fault's own are left out.
+    DeadlocksResolved = "transactions ended by a deadlock",
 }
 
 impl fmt::Display for Witness {

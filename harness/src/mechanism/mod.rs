@@ -4,6 +4,7 @@
 //! None of them falls back to something else: a tool that is not there is an error.
 
 pub mod broker;
+pub mod deadlock;
 mod error;
 pub mod external_scripts;
 pub mod fail_points;

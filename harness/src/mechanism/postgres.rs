@@ -163,14 +163,14 @@ impl Waiting {
 }
 
 /// A name in SQL, `schema.table` included.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     name.split('.')
         .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
         .collect::<Vec<_>>()
         .join(".")
 }
 
-async fn bounded<T>(
+pub(super) async fn bounded<T>(
     doing: &str,
     work: impl Future<Output = Result<T, MechanismError>>,
 ) -> Result<T, MechanismError> {

@@ -31,6 +31,16 @@ async fn setting(world: &mut DrillWorld, name: String, component: String, value:
         .await;
 }
 
+#[given(regex = r"^the defence ([a-z]+\.[a-z-]+) is off$")]
+async fn defence_off(world: &mut DrillWorld, defence: String) {
+    world
+        .phase(async |drill| {
+            drill.arrange()?.without.insert(defence);
+            Ok(())
+        })
+        .await;
+}
+
 #[given(regex = r"^(\d+) products? with (\d+) units? (?:each )?in stock$")]
 async fn products(world: &mut DrillWorld, count: usize, units: i64) {
     world

@@ -50,6 +50,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Given",
+        "the defence payment.inbox-dedup is off",
+        "Where two defences protect from the same thing, only the other one is left to protect in this scenario.",
+    ),
+    step(
+        "Given",
         "40 products with 25 units each in stock",
         "What the shop has before the first order; prices follow from the seed.",
     ),
@@ -112,6 +117,11 @@ pub const STEPS: &[StepDocument] = &[
         "When",
         "60 customers order 1 unit of the same product at the same moment",
         "A rush for the first product; waits for every outcome.",
+    ),
+    step(
+        "When",
+        "20 customers order 1 unit each of the same 2 products at the same moment, every other one in the opposite order",
+        "A rush for the first products, whose lines cross; waits for every outcome.",
     ),
     step(
         "When",
@@ -193,7 +203,13 @@ impl StepVocabulary for KnownSteps<'_> {
         let component = component_named(text).and_then(|name| self.unknown_component(name));
         let setting = setting_named(text)
             .and_then(|(setting, component)| self.unknown_setting(setting, component));
-        fault.into_iter().chain(component).chain(setting).collect()
+        let defence = defence_named(text).and_then(|name| self.unknown_defence(name));
+        fault
+            .into_iter()
+            .chain(component)
+            .chain(setting)
+            .chain(defence)
+            .collect()
     }
 }
 
@@ -222,6 +238,18 @@ impl KnownSteps<'_> {
             name,
             "the topology starts no component of this name",
             suggestion(name, known.iter().copied()),
+        ))
+    }
+
+    fn unknown_defence(&self, name: &str) -> Option<StepProblem> {
+        let defences = &self.topology.defences;
+        if defences.contains_key(name) {
+            return None;
+        }
+        Some(problem(
+            name,
+            "the topology has no defence of this name",
+            suggestion(name, defences.keys().map(String::as_str)),
         ))
     }
 
@@ -292,6 +320,10 @@ fn nearest(text: &str, kind: StepType) -> Option<&'static str> {
 fn fault_named(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix("the fault \"")?.split_once('"')?;
     Some(name)
+}
+
+fn defence_named(text: &str) -> Option<&str> {
+    text.strip_prefix("the defence ")?.strip_suffix(" is off")
 }
 
 fn component_named(text: &str) -> Option<&str> {

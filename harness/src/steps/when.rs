@@ -72,6 +72,19 @@ async fn rush(world: &mut DrillWorld, customers: u32, quantity: i64) {
         .await;
 }
 
+#[when(
+    regex = r"^(\d+) customers order 1 unit each of the same (\d+) products at the same moment, every other one in the opposite order$"
+)]
+async fn crossing_rush(world: &mut DrillWorld, customers: u32, products: usize) {
+    world
+        .phase(async |drill| {
+            drill
+                .customers_rush_crosswise(customers, products, Habits::default())
+                .await
+        })
+        .await;
+}
+
 #[when(regex = r"^(\d+) seconds? pass(?:es)?$")]
 async fn time_passes(world: &mut DrillWorld, seconds: u64) {
     world

@@ -9,7 +9,7 @@ use super::{fault, kind, pipeline::SmallPipeline};
 
 const TABLES: &[(&str, &str)] = &[(
     "0001_rows.sql",
-    "create table rows (name text primary key, units int not null); insert into rows values ('a', 1), ('b', 1);",
+    "create table rows (name text primary key, units int not null); insert into rows values ('a', 1), ('b', 1), ('c', 1);",
 )];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +74,7 @@ async fn a_whole_table_can_be_locked_and_mistakes_are_told() {
     let rows = sqlx::query("select * from rows")
         .fetch_all(&database.pool)
         .await;
-    assert_eq!(rows.expect("it heals").len(), 2);
+    assert_eq!(rows.expect("it heals").len(), 3);
     for (table, rows) in [
         ("nothing", "true"),
         ("rows", "name = 'nobody'"),
@@ -87,5 +87,66 @@ async fn a_whole_table_can_be_locked_and_mistakes_are_told() {
             .await
             .expect_err("nothing is locked");
         assert!(error.to_string().contains("locking"), "{error}");
+    }
+}
+
+/// Takes two rows in one transaction; the SQLSTATE when it fails.
+async fn take_both(pool: &sqlx::PgPool) -> Result<(), String> {
+    let work = async {
+        let mut transaction = pool.begin().await?;
+        for name in ["a", "b"] {
+            sqlx::query("update rows set units = units + 1 where name = $1")
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await
+    };
+    work.await.map_err(|error: sqlx::Error| {
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.map_or_else(|| error.to_string(), |code| code.into_owned())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_taken_crosswise_make_a_victim_of_who_takes_both() {
+    let database = testing::database(TABLES).await;
+    let pipeline = SmallPipeline::default()
+        .with_database("shop", &database.url)
+        .share();
+    let crosswise = |first: &str, then: &str| {
+        fault(kind(&format!(
+            "kind = \"deadlock\"\ncomponent = \"shop\"\nfirst = {first}\nthen = {then}"
+        )))
+    };
+    let rows = |name: &str| format!(r#"{{ table = "rows", rows = "name = '{name}'" }}"#);
+    let mut injection = inject(&crosswise(&rows("b"), &rows("a")), &pipeline, 1)
+        .await
+        .expect("injected");
+    for _ in 0..5 {
+        sqlx::query("update rows set units = 2 where name = 'c'")
+            .execute(&database.pool)
+            .await
+            .expect("who takes other rows is spared");
+    }
+    assert_eq!(injection.felt().await.expect("a witness").count, 0);
+    testing::eventually("a victim", async || {
+        take_both(&database.pool).await == Err("40P01".to_owned())
+    })
+    .await;
+    let felt = injection
+        .wait_until_felt(1, Duration::from_secs(20))
+        .await
+        .expect("a witness");
+    assert!(felt.is_enough(), "the database counts it");
+    injection.heal().await.expect("healed");
+    for _ in 0..5 {
+        assert_eq!(take_both(&database.pool).await, Ok(()), "it heals");
+    }
+    for nothing in [rows("nobody"), r#"{ table = "nothing" }"#.to_owned()] {
+        let error = inject(&crosswise(&rows("b"), &nothing), &pipeline, 1)
+            .await
+            .expect_err("nothing is locked");
+        assert!(error.to_string().contains("looking at"), "{error}");
     }
 }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use firedrill_oracle::record::{OrderLine, Record};
 
 use super::{Drill, DrillError, PROGRESS_INTERVAL, in_words};
-use crate::workload::{Client, Customers, Generator, Habits, Pace};
+use crate::{
+    system::Product,
+    workload::{Client, Customers, Generator, Habits, Pace},
+};
 
 /// How long customers wait for an answer.
 const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,18 +43,55 @@ impl Drill {
         habits: Habits,
     ) -> Result<(), DrillError> {
         self.ensure_running().await?;
-        let (client, mut generator) = self.client_and_generator()?;
-        let Some(product) = self.running()?.assortment.products.first().cloned() else {
-            return Err(DrillError::Harness(
-                "there is no product to order: say how many in a Given step".into(),
-            ));
-        };
-        let line = OrderLine {
-            product_id: product.product_id,
+        let line = self.first_lines(1, quantity)?;
+        self.rush(count, habits, |_| line.clone()).await
+    }
+
+    /// Lets so many customers order one unit each of the same products at the same moment, every other one naming them
+    /// in the opposite order, and waits for their outcomes.
+    ///
+    /// # Errors
+    /// The pipeline could not be started.
+    pub async fn customers_rush_crosswise(
+        &mut self,
+        count: u32,
+        products: usize,
+        habits: Habits,
+    ) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        let forth = self.first_lines(products, 1)?;
+        let back: Vec<_> = forth.iter().rev().cloned().collect();
+        self.rush(count, habits, |number| {
+            if number % 2 == 0 { &forth } else { &back }.clone()
+        })
+        .await
+    }
+
+    /// A line for each of the first products.
+    fn first_lines(&self, products: usize, quantity: i64) -> Result<Vec<OrderLine>, DrillError> {
+        let for_sale = &self.running()?.assortment.products;
+        if products == 0 || for_sale.len() < products {
+            return Err(DrillError::Harness(format!(
+                "there are {} products, {products} are to be ordered: say how many in a Given step",
+                for_sale.len()
+            )));
+        }
+        let line = |product: &Product| OrderLine {
+            product_id: product.product_id.clone(),
             quantity,
         };
+        Ok(for_sale.iter().take(products).map(line).collect())
+    }
+
+    async fn rush(
+        &mut self,
+        count: u32,
+        habits: Habits,
+        lines: impl Fn(u32) -> Vec<OrderLine>,
+    ) -> Result<(), DrillError> {
+        let (client, mut generator) = self.client_and_generator()?;
         let intents = (0..count)
-            .map(|_| generator.intent(vec![line.clone()], habits.with_key))
+            .map(|number| generator.intent(lines(number), habits.with_key))
             .collect();
         let sink = self.operation_sink();
         let customers = Customers::start_at_once(client, intents, habits, self.clock, sink);

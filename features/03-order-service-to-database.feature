@@ -1,0 +1,27 @@
+Feature: Layer 3, from the order service to its database
+
+  Background:
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+
+  @F3.7 @without:order.audit-in-transaction/audit-complete
+  Scenario: The order service dies between an order's row and its audit row
+    Given customers place 20 orders per second
+    When the fault "order-crash-between-order-and-audit" is injected until it was felt 3 times
+    And the fault heals
+    And customers have placed 10 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 10 orders are accepted
+
+  @F3.7 @without:order.audit-in-transaction/audit-complete
+  Scenario: Connections to the database are reset between an order's row and its audit row
+    Given customers place 20 orders per second
+    When customers have placed 10 orders
+    And the fault "order-database-resets-in-the-middle" is injected
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 20 orders are accepted
