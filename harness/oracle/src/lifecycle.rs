@@ -12,9 +12,13 @@ pub const FULFILLED: &str = "fulfilled";
 pub const DECLINED: &str = "declined";
 /// Paid for, but nothing was left to sell.
 pub const OUT_OF_STOCK: &str = "out_of_stock";
-/// Paid for, out of stock, and the money was given back.
+/// Paid for and not delivered, and the money was given back.
 pub const REFUNDED: &str = "refunded";
-/// Withdrawn before it was paid.
+/// Withdrawn after the payment was asked for, whose outcome is not known yet.
+pub const CANCELLING: &str = "cancelling";
+/// Withdrawn, but the money had been taken; it goes back.
+pub const REFUNDING: &str = "refunding";
+/// Withdrawn, and no money was taken.
 pub const CANCELLED: &str = "cancelled";
 
 /// Whether an order may go from one state to another; `None` is the state before it existed.
@@ -22,9 +26,11 @@ pub fn is_legal(from: Option<&str>, to: &str) -> bool {
     let allowed: &[&str] = match from {
         None => &[PLACED],
         Some(PLACED) => &[PAYMENT_PENDING, CANCELLED],
-        Some(PAYMENT_PENDING) => &[PAID, DECLINED, CANCELLED],
+        // A payment that was asked for may be taken: only its answer tells whether money has to go back.
+        Some(PAYMENT_PENDING) => &[PAID, DECLINED, CANCELLING],
+        Some(CANCELLING) => &[CANCELLED, REFUNDING],
         Some(PAID) => &[FULFILLED, OUT_OF_STOCK],
-        Some(OUT_OF_STOCK) => &[REFUNDED],
+        Some(OUT_OF_STOCK | REFUNDING) => &[REFUNDED],
         Some(_) => &[],
     };
     allowed.contains(&to)
@@ -45,6 +51,8 @@ mod tests {
                 DECLINED,
                 OUT_OF_STOCK,
                 REFUNDED,
+                CANCELLING,
+                REFUNDING,
                 CANCELLED,
             ] {
                 assert!(!is_legal(Some(last), next), "{last} -> {next}");
@@ -52,6 +60,10 @@ mod tests {
         }
         assert!(!is_legal(Some(PLACED), FULFILLED));
         assert!(!is_legal(Some(PAYMENT_PENDING), FULFILLED));
+        assert!(!is_legal(Some(PAYMENT_PENDING), CANCELLED));
+        assert!(is_legal(Some(CANCELLING), CANCELLED));
+        assert!(is_legal(Some(CANCELLING), REFUNDING));
+        assert!(!is_legal(Some(PAID), CANCELLING));
         assert!(!is_legal(None, PAID));
         assert!(is_legal(None, PLACED));
     }

@@ -15,6 +15,8 @@ fn fate() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::Declined),
         2 => Just(Fate::OutOfStock),
         1 => Just(Fate::Cancelled),
+        1 => Just(Fate::CancelledAndDeclined),
+        1 => Just(Fate::CancelledButCharged),
     ]
 }
 

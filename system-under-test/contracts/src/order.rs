@@ -25,6 +25,9 @@ pub struct OrderEventBody {
     pub customer_id: String,
 }
 
+/// Name of the optional field in which an order event carries what the customer wrote for whoever packs the goods.
+pub const NOTE_FIELD: &str = "note";
+
 impl Kind for OrderEventBody {
     const TOPIC: &'static str = topic::ORDER_EVENTS;
 

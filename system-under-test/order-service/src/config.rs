@@ -8,6 +8,8 @@ use service_kit::kafka::KafkaSettings;
 use service_kit::settings::Settings;
 
 use crate::defences::Defence;
+use crate::intake::Bounds;
+use crate::store::{Isolation, StoreSettings};
 
 /// The settings of the order service.
 #[derive(Debug, Clone)]
@@ -24,6 +26,14 @@ pub struct Config {
     pub outbox_poll: Duration,
     /// Messages the relay sends at once.
     pub outbox_batch: i64,
+    /// How strictly transactions are kept apart.
+    pub isolation: Isolation,
+    /// How many messages may wait in the outbox before orders are refused.
+    pub intake: Bounds,
+    /// How often they are counted.
+    pub intake_look: Duration,
+    /// How often the tables are looked at.
+    pub schema_look: Duration,
 }
 
 /// What the API needs to know.
@@ -38,14 +48,37 @@ pub struct ApiConfig {
 impl Config {
     /// Reads all settings.
     pub fn read(settings: &mut Settings) -> Self {
+        let defences = settings.defences();
         Self {
-            database: DatabaseSettings::read(settings),
+            database: as_defended(DatabaseSettings::read(settings), &defences),
             kafka: KafkaSettings::read(settings),
-            defences: settings.defences(),
+            isolation: isolation(settings),
+            intake: bounds(settings),
+            intake_look: settings.duration_ms("INTAKE_LOOK_MS", 100),
+            schema_look: settings.duration_ms("SCHEMA_LOOK_MS", 500),
+            defences,
             request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
             outbox_poll: settings.duration_ms("OUTBOX_POLL_MS", 200),
             outbox_batch: settings.number("OUTBOX_BATCH", 200, 1..=10_000),
         }
+    }
+
+    /// The part that the store needs.
+    pub fn store(&self) -> StoreSettings {
+        StoreSettings {
+            database: self.database.clone(),
+            isolation: self.isolation,
+            message_limit: self.kafka.message_bytes as usize,
+        }
+    }
+
+    /// How Kafka is consumed.
+    pub fn consuming(&self) -> KafkaSettings {
+        let mut kafka = self.kafka.clone();
+        if !self.defences.on(Defence::ConcurrencyLimit) {
+            kafka.concurrent_messages = UNLIMITED_MESSAGES;
+        }
+        kafka
     }
 
     /// The part that the API needs.
@@ -55,4 +88,46 @@ impl Config {
             request_limit: self.request_limit,
         }
     }
+}
+
+/// Who is not refused soon waits as long as anybody could want to.
+const NOT_SOON: Duration = Duration::from_secs(3_600);
+/// More messages than are ever worked on at a time.
+const UNLIMITED_MESSAGES: usize = 10_000;
+
+/// The limits of the database that are left when some defences are off.
+fn as_defended(database: DatabaseSettings, defences: &Defences<Defence>) -> DatabaseSettings {
+    let or = |defence, limit: Duration, without: Duration| {
+        if defences.on(defence) { limit } else { without }
+    };
+    DatabaseSettings {
+        acquire_limit: or(Defence::PoolTimeout, database.acquire_limit, NOT_SOON),
+        // PostgreSQL takes 0 for no limit.
+        statement_limit: or(
+            Defence::StatementTimeout,
+            database.statement_limit,
+            Duration::ZERO,
+        ),
+        replaces_lost_connections: defences.on(Defence::Reconnect),
+        synchronous_commit: defences.on(Defence::SyncCommit),
+        ..database
+    }
+}
+
+fn isolation(settings: &mut Settings) -> Isolation {
+    let known = &["read committed", "serializable"];
+    match settings.choice("DATABASE_ISOLATION", "read committed", known) {
+        "serializable" => Isolation::Serializable,
+        _ => Isolation::ReadCommitted,
+    }
+}
+
+fn bounds(settings: &mut Settings) -> Bounds {
+    let close_at = settings.number("INTAKE_CLOSES_AT", 10_000, 1..=10_000_000);
+    let open_at = settings.number("INTAKE_OPENS_AT", 5_000, 0..=10_000_000);
+    if open_at >= close_at {
+        let problem = format!("{open_at} is not less than INTAKE_CLOSES_AT, {close_at}");
+        settings.problem("INTAKE_OPENS_AT", problem);
+    }
+    Bounds { close_at, open_at }
 }

@@ -11,6 +11,26 @@ service_kit::defences! {
         PriceCheck = "price-check",
         /// A state is only written over the version that was read, and only along legal transitions.
         VersionCheck = "version-check",
+        /// A transaction that was the victim of a deadlock is run again; off, it is given up.
+        DeadlockRetry = "deadlock-retry",
+        /// A transaction that could not be put in a row with another one is run again; off, it is given up.
+        SerializationRetry = "serialization-retry",
+        /// Who waits for a connection to the database is refused soon; off, he waits as long as his request lasts.
+        PoolTimeout = "pool-timeout",
+        /// The database ends a statement that takes too long; off, it goes on.
+        StatementTimeout = "statement-timeout",
+        /// A connection to the database that was lost is replaced; off, it stays lost.
+        Reconnect = "reconnect",
+        /// A commit is acknowledged when it is safe; off, as soon as it is in the database's memory.
+        SyncCommit = "sync-commit",
+        /// While the tables are not those of this program, it is not ready and writes nothing; off, it tries.
+        SchemaCheck = "schema-check",
+        /// While too many messages wait to be published, orders are refused; off, they are taken.
+        Backpressure = "backpressure",
+        /// An order is refused when what is to be said about it is larger than Kafka takes; off, it is stored.
+        MessageSizeCheck = "message-size-check",
+        /// Few answers of payment and inventory are worked on at a time; off, as many as there are.
+        ConcurrencyLimit = "concurrency-limit",
         /// Messages are stored with the order and published from there; off, they are sent after the commit and forgotten.
         Outbox = "outbox",
         /// A message counts as published when Kafka acknowledged it; off, when it was handed to the client.

@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub const LINES_LIMIT: usize = 50;
 /// Units of one line at most.
 pub const QUANTITY_LIMIT: i32 = 1000;
+/// Length of a customer's note at most, in characters.
+pub const NOTE_LIMIT: usize = 20_000;
 /// Length of a customer's reference at most, in characters.
 pub const REFERENCE_LIMIT: usize = 64;
 
@@ -31,13 +33,17 @@ pub enum State {
     OutOfStock,
     /// The money was given back. Final.
     Refunded,
-    /// Given up before it was paid. Final.
+    /// The customer gave it up after the payment was asked for; what becomes of the payment is not known yet.
+    Cancelling,
+    /// Given up, but the money had been taken; it goes back.
+    Refunding,
+    /// Given up, and no money was taken. Final.
     Cancelled,
 }
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Placed,
         Self::PaymentPending,
         Self::Paid,
@@ -45,6 +51,8 @@ impl State {
         Self::Declined,
         Self::OutOfStock,
         Self::Refunded,
+        Self::Cancelling,
+        Self::Refunding,
         Self::Cancelled,
     ];
 
@@ -58,6 +66,8 @@ impl State {
             Self::Declined => "declined",
             Self::OutOfStock => "out_of_stock",
             Self::Refunded => "refunded",
+            Self::Cancelling => "cancelling",
+            Self::Refunding => "refunding",
             Self::Cancelled => "cancelled",
         }
     }
@@ -129,7 +139,7 @@ impl Answer {
         Self::Refunded,
     ];
 
-    /// The state that the answer leads to.
+    /// The state that the answer leads to in an order that nobody gave up.
     pub fn target(self) -> State {
         match self {
             Self::Charged => State::Paid,
@@ -140,50 +150,50 @@ impl Answer {
         }
     }
 
-    /// The state that the answer is waited for in.
-    fn waited_for_in(self) -> State {
-        match self {
-            Self::Charged | Self::Declined => State::PaymentPending,
-            Self::Taken | Self::OutOfStock => State::Paid,
-            Self::Refunded => State::OutOfStock,
+    /// What the answer means for an order in this state.
+    pub fn step_from(self, state: State) -> Step {
+        match (state, self) {
+            (State::PaymentPending, Self::Charged | Self::Declined)
+            | (State::Paid, Self::Taken | Self::OutOfStock)
+            | (State::OutOfStock | State::Refunding, Self::Refunded) => Step::To(self.target()),
+            // The payment had been asked for when the customer gave the order up.
+            (State::Cancelling, Self::Charged) => Step::To(State::Refunding),
+            (State::Cancelling, Self::Declined) => Step::To(State::Cancelled),
+            _ if self.was_heard_before(state) => Step::Known,
+            _ => Step::Illegal,
         }
     }
 
-    /// What the answer means for an order in this state.
-    pub fn step_from(self, state: State) -> Step {
-        if state == self.waited_for_in() {
-            return Step::To(self.target());
-        }
-        if has_been_through(state, self.target()) {
-            Step::Known
-        } else {
-            Step::Illegal
+    /// Whether an order can only be in this state because the answer was given.
+    fn was_heard_before(self, state: State) -> bool {
+        match self {
+            Self::Charged => matches!(
+                state,
+                State::Paid
+                    | State::Fulfilled
+                    | State::OutOfStock
+                    | State::Refunding
+                    | State::Refunded
+            ),
+            Self::Declined => matches!(state, State::Declined | State::Cancelled),
+            Self::Taken => state == State::Fulfilled,
+            // What was given back may have been out of stock; whoever says so again changes nothing.
+            Self::OutOfStock => matches!(state, State::OutOfStock | State::Refunded),
+            Self::Refunded => state == State::Refunded,
         }
     }
 }
 
-/// Whether an order in `state` has been in `earlier`, or is.
-fn has_been_through(state: State, earlier: State) -> bool {
-    let paths: [&[State]; 3] = [
-        &[
-            State::Placed,
-            State::PaymentPending,
-            State::Paid,
-            State::Fulfilled,
-        ],
-        &[
-            State::Placed,
-            State::PaymentPending,
-            State::Paid,
-            State::OutOfStock,
-            State::Refunded,
-        ],
-        &[State::Placed, State::PaymentPending, State::Declined],
-    ];
-    paths.iter().any(|path| {
-        let position = |wanted| path.iter().position(|step| *step == wanted);
-        matches!((position(earlier), position(state)), (Some(before), Some(now)) if before <= now)
-    })
+/// What giving an order up means for it in this state.
+pub fn step_at_cancelling(state: State) -> Step {
+    match state {
+        // The payment was asked for in the same step as the order was placed: only its answer says whether money goes back.
+        State::Placed | State::PaymentPending => Step::To(State::Cancelling),
+        State::Cancelling | State::Refunding | State::Cancelled => Step::Known,
+        State::Paid | State::Fulfilled | State::Declined | State::OutOfStock | State::Refunded => {
+            Step::Illegal
+        }
+    }
 }
 
 /// One line of an order with the price it was sold at.
@@ -216,6 +226,8 @@ pub struct Order {
     pub currency: String,
     /// What was ordered.
     pub lines: Vec<PricedLine>,
+    /// What the customer wants to say about it.
+    pub note: Option<String>,
 }
 
 /// The price that a customer was shown for an order.
@@ -298,27 +310,29 @@ pub fn placed(order: &Order, at: OffsetDateTime) -> (Vec<AuditEntry>, Vec<Messag
 /// What is said when an order has moved on to the state and version that it has now.
 pub fn moved_on(order: &Order, at: OffsetDateTime) -> Vec<Message> {
     let kind = match order.state {
-        State::Placed | State::PaymentPending => return Vec::new(),
+        // That it was given up was said when the customer did so, and is not said again when the payment is declined.
+        State::Placed | State::PaymentPending | State::Cancelled => return Vec::new(),
+        State::Refunding => return vec![refund(order, at)],
+        State::Cancelling => OrderEventKind::Cancelled,
         State::Paid => OrderEventKind::Paid,
         State::Fulfilled => OrderEventKind::Fulfilled,
         State::Declined => OrderEventKind::Declined,
         State::OutOfStock => OrderEventKind::OutOfStock,
         State::Refunded => OrderEventKind::Refunded,
-        State::Cancelled => OrderEventKind::Cancelled,
     };
     let mut messages = vec![Message::Event(event(order, kind, order.version, at))];
     if order.state == State::OutOfStock {
-        let refund = PaymentCommandKind::Refund {
-            amount_minor: order.amount_minor,
-            currency: order.currency.clone(),
-        };
-        messages.push(Message::Command(Envelope::once_per_order(
-            order.order_id,
-            at,
-            refund,
-        )));
+        messages.push(refund(order, at));
     }
     messages
+}
+
+fn refund(order: &Order, at: OffsetDateTime) -> Message {
+    let refund = PaymentCommandKind::Refund {
+        amount_minor: order.amount_minor,
+        currency: order.currency.clone(),
+    };
+    Message::Command(Envelope::once_per_order(order.order_id, at, refund))
 }
 
 fn event(

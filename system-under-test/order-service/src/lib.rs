@@ -3,7 +3,8 @@
 //! * [`config`]: its settings.
 //! * [`defences`]: its protections, by name.
 //! * [`domain`]: states of an order, what moves it on, and what is said about it. Pure.
-//! * [`store`]: all SQL: placing, moving on, outbox, reading.
+//! * [`store`]: all SQL: placing, moving on, giving up, outbox, reading.
+//! * [`intake`]: how much is taken in.
 //! * [`http`]: the API.
 //! * [`events`]: the relay from the outbox to Kafka, and the consumer of what payment and inventory answer.
 //! * [`start`]: how the rooms are put together.
@@ -15,6 +16,7 @@ pub mod defences;
 pub mod domain;
 pub mod events;
 pub mod http;
+pub mod intake;
 pub mod store;
 
 mod start;

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::defences::Defence;
 use crate::events::{consume, relay};
 use crate::http;
+use crate::intake::Intake;
 use crate::store::{Publication, Store};
 
 /// Name of the program.
@@ -22,10 +23,16 @@ pub const FAIL_POINTS: [&str; 3] = [
 ];
 
 /// File names and texts of the database's migrations.
-pub const MIGRATIONS: [(&str, &str); 1] = [(
-    "0001_orders.sql",
-    include_str!("../migrations/0001_orders.sql"),
-)];
+pub const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "0001_orders.sql",
+        include_str!("../migrations/0001_orders.sql"),
+    ),
+    (
+        "0002_notes_and_parked_messages.sql",
+        include_str!("../migrations/0002_notes_and_parked_messages.sql"),
+    ),
+];
 
 /// Starts the service; its tasks belong to `service`.
 ///
@@ -49,23 +56,64 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     };
     let store = Store::new(
         pool.clone(),
-        config.database.clone(),
+        config.store(),
         config.defences.clone(),
         publication,
+        &service.metrics,
     );
-    service.serve_http(http::routes(store.clone(), &service.metrics, config.api()))?;
+    let intake = Intake::new(&service.metrics);
+    let routes = http::routes(
+        store.clone(),
+        intake.clone(),
+        &service.metrics,
+        config.api(),
+    );
+    service.serve_http(routes)?;
     database::migrate(&pool, &MIGRATIONS, &service.shutdown).await?;
+    watch(&config, &service, &store, intake).await?;
 
     let relay = relay::Relay::new(store.clone(), producer.clone(), stored, &config, &service);
     service.spawn("relay", relay.run());
     let work = consume::Answers::new(store);
     kafka::consume(
         &service,
-        &config.kafka,
+        &config.consuming(),
         consume::consumption(),
         producer,
         work,
     )?
     .check_joined(&service.health);
+    Ok(())
+}
+
+/// Starts what watches over tables and outbox.
+async fn watch(
+    config: &Config,
+    service: &Service,
+    store: &Store,
+    intake: Intake,
+) -> anyhow::Result<()> {
+    let shutdown = &service.shutdown;
+    if config.defences.on(Defence::SchemaCheck) {
+        store.look_at_schema().await?;
+        let schema = store.schema().clone();
+        service.health.check("schema", move || {
+            let fits = schema.fits();
+            async move { fits }
+        });
+        let watching = store
+            .clone()
+            .watch_schema(config.schema_look, shutdown.clone());
+        service.spawn("schema", watching);
+    }
+    if config.defences.on(Defence::Backpressure) {
+        let watching = intake.watch(
+            store.clone(),
+            config.intake,
+            config.intake_look,
+            shutdown.clone(),
+        );
+        service.spawn("intake", watching);
+    }
     Ok(())
 }

@@ -12,6 +12,8 @@ pub(crate) enum Fate {
     Declined,
     OutOfStock,
     Cancelled,
+    CancelledAndDeclined,
+    CancelledButCharged,
 }
 
 /// What the customer sees of a purchase, attempt by attempt.
@@ -155,6 +157,14 @@ impl Pipeline {
                 "refunded",
             ],
             Fate::Cancelled => &["placed", "cancelled"],
+            Fate::CancelledAndDeclined => &["placed", "payment_pending", "cancelling", "cancelled"],
+            Fate::CancelledButCharged => &[
+                "placed",
+                "payment_pending",
+                "cancelling",
+                "refunding",
+                "refunded",
+            ],
         };
         let amount_minor = amount_minor(purchase);
         self.facts.push(Fact::Order {
@@ -181,11 +191,14 @@ impl Pipeline {
             });
         }
         self.say(number, order_id, purchase, "order-events", "placed");
-        if purchase.fate == Fate::Cancelled {
+        if let Fate::Cancelled | Fate::CancelledAndDeclined | Fate::CancelledButCharged =
+            purchase.fate
+        {
             self.say(number, order_id, purchase, "order-events", "cancelled");
-            return;
         }
-        self.pay(number, order_id, purchase);
+        if purchase.fate != Fate::Cancelled {
+            self.pay(number, order_id, purchase);
+        }
     }
 
     fn pay(&mut self, number: usize, order_id: &str, purchase: &Purchase) {
@@ -194,9 +207,11 @@ impl Pipeline {
         }
         self.say(number, order_id, purchase, "payment-commands", "charge");
         self.request(order_id, "charge");
-        if purchase.fate == Fate::Declined {
+        if let Fate::Declined | Fate::CancelledAndDeclined = purchase.fate {
             self.say(number, order_id, purchase, "payment-results", "declined");
-            self.say(number, order_id, purchase, "order-events", "declined");
+            if purchase.fate == Fate::Declined {
+                self.say(number, order_id, purchase, "order-events", "declined");
+            }
             return;
         }
         self.facts.push(Fact::Charge {
@@ -207,8 +222,20 @@ impl Pipeline {
             currency: Some("EUR".to_owned()),
         });
         self.say(number, order_id, purchase, "payment-results", "charged");
+        if purchase.fate == Fate::CancelledButCharged {
+            self.refund(number, order_id, purchase);
+            return;
+        }
         self.say(number, order_id, purchase, "order-events", "paid");
         if purchase.fate == Fate::OutOfStock {
+            self.say(
+                number,
+                order_id,
+                purchase,
+                "inventory-events",
+                "out_of_stock",
+            );
+            self.say(number, order_id, purchase, "order-events", "out_of_stock");
             self.refund(number, order_id, purchase);
         } else {
             self.take(number, order_id, purchase);
@@ -216,14 +243,6 @@ impl Pipeline {
     }
 
     fn refund(&mut self, number: usize, order_id: &str, purchase: &Purchase) {
-        self.say(
-            number,
-            order_id,
-            purchase,
-            "inventory-events",
-            "out_of_stock",
-        );
-        self.say(number, order_id, purchase, "order-events", "out_of_stock");
         self.say(number, order_id, purchase, "payment-commands", "refund");
         self.request(order_id, "refund");
         self.facts.push(Fact::Refund {

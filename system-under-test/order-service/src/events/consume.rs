@@ -55,10 +55,15 @@ impl Work for Answers {
 }
 
 fn failure(error: &StoreError) -> Failure {
+    if matches!(error, StoreError::GivenUp(_)) {
+        return Failure::Unprocessable(error.to_string());
+    }
     let state = error.sql_state();
-    // Classes 22 and 23 are data that the database will never take.
-    let blames_the_message =
-        state.is_some_and(|state| state.starts_with("22") || state.starts_with("23"));
+    // Classes 22 and 23 are data that the database will never take. Nothing that we write is ever empty (23502) but for
+    // tables that somebody changed.
+    let blames_the_message = state.is_some_and(|state| {
+        state != "23502" && (state.starts_with("22") || state.starts_with("23"))
+    });
     if blames_the_message {
         Failure::Failed(error.to_string())
     } else {

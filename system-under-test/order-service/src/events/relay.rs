@@ -7,15 +7,18 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use service_kit::defences::Defences;
 use service_kit::fail_point;
-use service_kit::kafka::{Acknowledgement, Outgoing, Producer};
+use service_kit::kafka::{Acknowledgement, Outgoing, ProduceError, Producer};
 use service_kit::service::Service;
 use service_kit::shutdown::Shutdown;
 use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::defences::Defence;
-use crate::store::outbox::{Batch, Unpublished};
+use crate::store::outbox::{Batch, Sent, Unpublished};
 use crate::store::{Store, StoreError};
+
+/// Messages that wait are counted up to this number.
+const COUNTED_AT_MOST: i64 = 1_000_000;
 
 /// Beyond the delivery timeout, for the marking itself.
 const HOLD_MARGIN: Duration = Duration::from_secs(5);
@@ -32,6 +35,7 @@ pub struct Relay {
     grace: Duration,
     shutdown: Shutdown,
     published: Counter,
+    parked: Counter,
     unpublished: Gauge,
 }
 
@@ -57,6 +61,10 @@ impl Relay {
             published: service
                 .metrics
                 .counter("outbox_published", "Messages published from the outbox"),
+            parked: service.metrics.counter(
+                "outbox_parked",
+                "Messages that Kafka will never take and that stay in the outbox",
+            ),
             unpublished: service
                 .metrics
                 .gauge("outbox_unpublished", "Messages that wait in the outbox"),
@@ -106,62 +114,91 @@ impl Relay {
         if batch.messages.is_empty() {
             return Ok(0);
         }
-        let (published, marked) = if self.defences.on(Defence::OutboxAck) {
-            let published = self.send_and_wait(&batch).await;
+        let (sent, marked) = if self.defences.on(Defence::OutboxAck) {
+            let sent = self.send_and_wait(&batch).await;
             fail_point::pass("order.after-publish-before-mark").await?;
-            let marked = self.store.mark_published(batch, &published).await;
-            (published, marked)
+            let marked = self.store.mark(batch, &sent).await;
+            (sent, marked)
         } else {
-            let (published, waiting): (Vec<_>, Vec<_>) = self.send(&batch).into_iter().unzip();
-            let marked = self.store.mark_published(batch, &published).await;
+            let (sent, waiting) = self.send(&batch);
+            let marked = self.store.mark(batch, &sent).await;
             drop(waiting);
-            (published, marked)
+            (sent, marked)
         };
         marked?;
-        self.published.inc_by(published.len() as u64);
-        Ok(published.len())
+        self.published.inc_by(sent.published.len() as u64);
+        self.parked.inc_by(sent.refused.len() as u64);
+        Ok(sent.published.len() + sent.refused.len())
     }
 
-    /// Hands messages over to the client, in order; returns those that it took.
-    fn send(&self, batch: &Batch) -> Vec<(i64, Acknowledgement)> {
-        batch
-            .messages
-            .iter()
-            .filter_map(|message| Some((message.outbox_id, self.enqueue(message)?)))
-            .collect()
+    /// Hands messages over to the client, in order: what it took, and what it will never take.
+    fn send(&self, batch: &Batch) -> (Sent, Vec<(i64, Acknowledgement)>) {
+        let mut sent = Sent::default();
+        let mut waiting = Vec::with_capacity(batch.messages.len());
+        for message in &batch.messages {
+            match self.enqueue(message) {
+                Ok(acknowledgement) => {
+                    sent.published.push(message.outbox_id);
+                    waiting.push((message.outbox_id, acknowledgement));
+                }
+                Err(error) => note(&mut sent, message.outbox_id, error),
+            }
+        }
+        (sent, waiting)
     }
 
-    fn enqueue(&self, message: &Unpublished) -> Option<Acknowledgement> {
-        let record = Outgoing {
+    fn enqueue(&self, message: &Unpublished) -> Result<Acknowledgement, ProduceError> {
+        self.producer.enqueue(Outgoing {
             topic: &message.topic,
             key: &message.key,
             payload: message.payload.as_bytes(),
             trace: message.trace,
             headers: &[],
-        };
-        let enqueued = self.producer.enqueue(record);
-        enqueued
-            .inspect_err(
-                |error| tracing::warn!(%error, order_id = message.key, "a message was not sent"),
-            )
-            .ok()
+        })
     }
 
-    /// Sends messages side by side; returns those that Kafka acknowledged. The others stay unpublished.
-    async fn send_and_wait(&self, batch: &Batch) -> Vec<i64> {
-        let mut acknowledged = Vec::with_capacity(batch.messages.len());
-        for (outbox_id, acknowledgement) in self.send(batch) {
+    /// Sends messages side by side; as published count those that Kafka acknowledged.
+    async fn send_and_wait(&self, batch: &Batch) -> Sent {
+        let (mut sent, waiting) = self.send(batch);
+        sent.published.clear();
+        let mut refused = Vec::new();
+        for (outbox_id, acknowledgement) in waiting {
             match acknowledgement.wait().await {
-                Ok(_) => acknowledged.push(outbox_id),
-                Err(error) => tracing::warn!(%error, outbox_id, "a message was not acknowledged"),
+                Ok(_) => sent.published.push(outbox_id),
+                Err(ProduceError::Refused(_)) => refused.push(outbox_id),
+                Err(error) => note(&mut sent, outbox_id, error),
             }
         }
-        acknowledged
+        // Kafka refuses whole batches, so one that is too large takes its neighbours with it: who is to blame shows alone.
+        for message in &batch.messages {
+            if refused.contains(&message.outbox_id) {
+                let alone = async { self.enqueue(message)?.wait().await };
+                match alone.await {
+                    Ok(_) => sent.published.push(message.outbox_id),
+                    Err(error) => note(&mut sent, message.outbox_id, error),
+                }
+            }
+        }
+        sent
     }
 
     async fn measure(&self) {
-        if let Ok(count) = self.store.unpublished().await {
+        if let Ok(count) = self.store.unpublished(COUNTED_AT_MOST).await {
             self.unpublished.set(count);
         }
+    }
+}
+
+/// Notes why a message was not sent: one that can never be sent is parked, any other one stays for the next time.
+fn note(sent: &mut Sent, outbox_id: i64, error: ProduceError) {
+    if let ProduceError::Refused(reason) = error {
+        tracing::error!(
+            outbox_id,
+            reason,
+            "Kafka will never take this message: it is parked"
+        );
+        sent.refused.push((outbox_id, reason));
+    } else {
+        tracing::warn!(%error, outbox_id, "a message was not sent");
     }
 }

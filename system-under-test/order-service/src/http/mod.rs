@@ -2,8 +2,10 @@
 //!
 //! * [`request`]: what a customer sends, read strictly.
 //! * [`place`]: `POST /orders`.
+//! * [`cancel`]: `POST /orders/{id}/cancel`.
 //! * [`read`]: `GET /orders/{id}`, `GET /products`.
 
+pub mod cancel;
 pub mod place;
 pub mod read;
 pub mod request;
@@ -19,30 +21,40 @@ use uuid::Uuid;
 
 use crate::config::ApiConfig;
 use crate::domain::{Order, PricedLine};
+use crate::intake::Intake;
 use crate::store::{Store, StoreError};
 
 /// What the routes share.
 #[derive(Clone)]
 pub struct Api {
     store: Store,
+    intake: Intake,
     config: ApiConfig,
     placed: Counter,
+    shed: Counter,
 }
 
 /// The routes of the order service.
-pub fn routes(store: Store, metrics: &Metrics, config: ApiConfig) -> Router {
+pub fn routes(store: Store, intake: Intake, metrics: &Metrics, config: ApiConfig) -> Router {
     let placed = metrics.counter(
         "orders_placed",
         "Orders accepted, repeated requests not counted",
     );
+    let shed = metrics.counter(
+        "orders_shed",
+        "Orders refused because too many messages wait in the outbox",
+    );
     Router::new()
         .route("/orders", post(place::place))
+        .route("/orders/{order_id}/cancel", post(cancel::cancel))
         .route("/orders/{order_id}", get(read::order))
         .route("/products", get(read::products))
         .with_state(Api {
             store,
+            intake,
             config,
             placed,
+            shed,
         })
 }
 
@@ -131,9 +143,10 @@ fn refusal(error: StoreError) -> ApiError {
             tracing::warn!(%cause, "the database cannot serve a request");
             ApiError::overloaded("the database cannot serve this request now; nothing was stored")
         }
-        StoreError::Overtaken | StoreError::Injected(_) => {
-            ApiError::overloaded(format!("nothing was stored: {error}"))
-        }
+        StoreError::SchemaDiffers(_)
+        | StoreError::GivenUp(_)
+        | StoreError::Overtaken
+        | StoreError::Injected(_) => ApiError::overloaded(format!("nothing was stored: {error}")),
         unknown => ApiError::internal(unknown),
     }
 }

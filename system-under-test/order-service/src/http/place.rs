@@ -1,5 +1,7 @@
 //! `POST /orders`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,6 +23,10 @@ pub(super) async fn place(
 ) -> Result<Response, ApiError> {
     let deadline = deadline.at_most(api.config.request_limit);
     deadline.refuse_if_over()?;
+    if !api.intake.is_open() {
+        api.shed.inc();
+        return Err(too_many_wait());
+    }
     let new = api.read_request(&headers, request).await?;
     deadline.refuse_if_over()?;
     let placing = deadline
@@ -31,6 +37,14 @@ pub(super) async fn place(
         .await
         .map_err(ApiError::internal)?;
     api.answer(placing)
+}
+
+/// Until then some of the messages that wait may have been published.
+const COME_BACK_AFTER: Duration = Duration::from_secs(1);
+
+fn too_many_wait() -> ApiError {
+    let message = "too many orders wait to be worked on; nothing was stored";
+    ApiError::overloaded(message).retry_after(COME_BACK_AFTER)
 }
 
 impl Api {
@@ -61,6 +75,7 @@ impl Api {
                 .collect(),
             reference: request.reference,
             customer_id: request.customer_id,
+            note: request.note,
         })
     }
 
@@ -98,6 +113,11 @@ impl Api {
             }
             Placing::PriceChanged(order) => {
                 Ok((StatusCode::CONFLICT, Json(PriceChangedBody::new(order))).into_response())
+            }
+            Placing::TooLarge => {
+                let message = "the order says more than can be passed on; shorten the note";
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                Err(ApiError::new(status, "order_too_large", message).field("note"))
             }
             Placing::MixedCurrencies => {
                 let message = "the products have different currencies".to_owned();

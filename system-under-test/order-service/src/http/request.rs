@@ -6,7 +6,7 @@ use serde_json::Value;
 use service_kit::http::{ApiError, json};
 use uuid::Uuid;
 
-use crate::domain::{LINES_LIMIT, QUANTITY_LIMIT, REFERENCE_LIMIT, ShownPrice};
+use crate::domain::{LINES_LIMIT, NOTE_LIMIT, QUANTITY_LIMIT, REFERENCE_LIMIT, ShownPrice};
 
 /// Name of the header with the idempotency key.
 pub const KEY_HEADER: &str = "idempotency-key";
@@ -27,6 +27,9 @@ pub struct OrderRequest {
     pub customer_id: String,
     /// What.
     pub lines: Vec<LineRequest>,
+    /// What the customer wants to say about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The sum that the customer was shown, in minor units; then the order is only taken at that price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_minor: Option<i64>,
@@ -70,6 +73,9 @@ impl OrderRequest {
                 let message = format!("{} is not from 1 to {QUANTITY_LIMIT}", line.quantity);
                 return Err(ApiError::invalid(message).field(format!("lines[{index}].quantity")));
             }
+        }
+        if let Some(note) = &request.note {
+            check_note(note)?;
         }
         request.check_price()?;
         Ok(request)
@@ -121,13 +127,14 @@ impl OrderRequest {
             .map(Vec::as_slice)
             .unwrap_or_default();
         let lines = lines.iter().filter_map(line).collect();
-        let currency = value.get("currency").and_then(Value::as_str);
+        let maybe = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             reference: text(&value, "reference"),
             customer_id: text(&value, "customer_id"),
             lines,
             amount_minor: value.get("amount_minor").and_then(Value::as_i64),
-            currency: currency.map(str::to_owned),
+            currency: maybe("currency"),
+            note: maybe("note"),
         })
     }
 
@@ -139,8 +146,8 @@ impl OrderRequest {
             .map(|line| (&line.product_id, line.quantity))
             .collect();
         let canonical = format!(
-            "{:?}|{:?}|{lines:?}|{:?}|{:?}",
-            self.reference, self.customer_id, self.amount_minor, self.currency
+            "{:?}|{:?}|{lines:?}|{:?}|{:?}|{:?}",
+            self.reference, self.customer_id, self.amount_minor, self.currency, self.note
         );
         Uuid::new_v5(&REQUESTS, canonical.as_bytes())
             .simple()
@@ -163,6 +170,18 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> 
             Err(ApiError::invalid(message).field("Idempotency-Key"))
         }
     }
+}
+
+fn check_note(note: &str) -> Result<(), ApiError> {
+    let refusal = |message: String| Err(ApiError::invalid(message).field("note"));
+    if note.chars().count() > NOTE_LIMIT {
+        return refusal(format!("must not have more than {NOTE_LIMIT} characters"));
+    }
+    // PostgreSQL has no place for NUL in a text.
+    if note.contains('\0') {
+        return refusal("must not hold the character NUL".to_owned());
+    }
+    Ok(())
 }
 
 fn is_currency_code(code: &str) -> bool {
@@ -273,6 +292,11 @@ mod tests {
             (
                 r#"{"reference":7,"customer_id":"c","lines":[]}"#.to_owned(),
                 "reference",
+            ),
+            (priced(r#""note":"a\u0000""#), "note"),
+            (
+                priced(&format!(r#""note":"{}""#, "n".repeat(20_001))),
+                "note",
             ),
             (priced(r#""amount_minor":-1"#), "amount_minor"),
             (priced(r#""amount_minor":"1""#), "amount_minor"),

@@ -1,13 +1,12 @@
 //! What payment and inventory answered: applied once, over the version that was read, along legal transitions.
 
-use service_kit::database::with_retries;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, prepare, read};
+use super::change::{Change, Changed};
+use super::{Store, StoreError, read};
 use crate::defences::Defence;
-use crate::domain::{self, Answer, AuditEntry, Order, State, Step};
+use crate::domain::{Answer, State};
 
 /// An answer as it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +44,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says whether something may have been stored. Applying it again is safe.
     pub async fn apply(&self, answered: Answered) -> Result<Effect, StoreError> {
-        with_retries(self.settings.retry, || {
-            self.within_limit(self.try_to_apply(answered))
-        })
-        .await
+        self.with_retries(|| self.try_to_apply(answered)).await
     }
 
     async fn try_to_apply(&self, answered: Answered) -> Result<Effect, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let first_time = record(&mut transaction, answered).await?;
         if !first_time && self.defences.on(Defence::InboxDedup) {
             return Ok(Effect::SeenBefore);
@@ -60,73 +56,17 @@ impl Store {
         let Some(order) = read::order(&mut transaction, answered.order_id).await? else {
             return Ok(Effect::NoOrder);
         };
-        let effect = self
-            .write_state(&mut transaction, &order, answered.answer)
-            .await?;
-        let Effect::Moved(state) = effect else {
-            transaction
-                .commit()
-                .await
-                .map_err(StoreError::CommitUnknown)?;
-            return Ok(effect);
-        };
-        let from = order.state;
-        let moved = Order {
-            state,
-            version: order.version + 1,
-            ..order
-        };
-        let entry = AuditEntry {
-            order_id: moved.order_id,
-            version: moved.version,
-            from: Some(from),
-            to: state,
+        let state = order.state;
+        let change = Change {
+            step: answered.answer.step_from(state),
+            said: answered.answer.target(),
             cause: answered.cause,
         };
-        let messages = prepare(&domain::moved_on(&moved, OffsetDateTime::now_utc()))?;
-        self.insert_messages(&mut transaction, &messages).await?;
-        self.commit_audited(transaction, &[entry]).await?;
-        self.publish(&messages);
-        Ok(effect)
-    }
-
-    /// Writes the state that the answer leads to. Checked: only along a legal transition, and only over the version that
-    /// was read. Unchecked: whatever the answer says, over whatever is there.
-    async fn write_state(
-        &self,
-        connection: &mut PgConnection,
-        order: &Order,
-        answer: Answer,
-    ) -> Result<Effect, StoreError> {
-        if !self.defences.on(Defence::VersionCheck) {
-            let sql = "update orders set state = $1, version = $2, updated_at = now() where order_id = $3";
-            let next = order.version + 1;
-            sqlx::query(sql)
-                .bind(answer.target().name())
-                .bind(next)
-                .bind(order.order_id)
-                .execute(connection)
-                .await?;
-            return Ok(Effect::Moved(answer.target()));
-        }
-        let state = match answer.step_from(order.state) {
-            Step::To(state) => state,
-            Step::Known => return Ok(Effect::Known),
-            Step::Illegal => return Ok(Effect::Illegal(order.state)),
-        };
-        let written = sqlx::query(
-            "update orders set state = $1, version = version + 1, updated_at = now() where order_id = $2 and version = $3",
-        )
-        .bind(state.name())
-        .bind(order.order_id)
-        .bind(order.version)
-        .execute(connection)
-        .await?;
-        if written.rows_affected() == 1 {
-            Ok(Effect::Moved(state))
-        } else {
-            Err(StoreError::Overtaken)
-        }
+        Ok(match self.change(transaction, order, change).await? {
+            Changed::Moved(state) => Effect::Moved(state),
+            Changed::Known => Effect::Known,
+            Changed::Illegal => Effect::Illegal(state),
+        })
     }
 }
 

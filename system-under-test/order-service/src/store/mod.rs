@@ -1,22 +1,29 @@
 //! All SQL of the order service.
 //!
+//! * [`schema`]: whether the database has the tables that this program was written for.
 //! * [`place`]: an order, its lines, key, audit rows and messages, together.
+//! * `change`: moving an order on.
 //! * [`answer`]: what payment and inventory answered, once.
+//! * [`cancel`]: giving an order up.
 //! * [`outbox`]: messages on their way to Kafka.
 //! * [`read`]: orders and products as they are.
 
 pub mod answer;
+pub mod cancel;
+mod change;
 pub mod outbox;
 pub mod place;
 pub mod read;
+pub mod schema;
 
 use std::sync::Arc;
 
 use contracts::{Kind, MessageError};
-use service_kit::database::{DatabaseSettings, SqlState};
+use service_kit::database::{DatabaseSettings, SqlState, with_retries};
 use service_kit::defences::Defences;
 use service_kit::fail_point::{self, Injected};
 use service_kit::kafka::{Outgoing, Producer};
+use service_kit::metrics::{Counters, Metrics};
 use service_kit::trace::Trace;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::Notify;
@@ -24,6 +31,7 @@ use uuid::Uuid;
 
 use crate::defences::Defence;
 use crate::domain::{AuditEntry, Message, State, UnknownState};
+use crate::store::schema::Schema;
 
 /// How messages leave the service.
 #[derive(Clone)]
@@ -34,13 +42,35 @@ pub enum Publication {
     Direct(Producer),
 }
 
+/// How the service uses its database.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Connections and limits.
+    pub database: DatabaseSettings,
+    /// How strictly transactions that run at the same time are kept apart.
+    pub isolation: Isolation,
+    /// Largest message that Kafka takes, in bytes.
+    pub message_limit: usize,
+}
+
+/// How strictly transactions that run at the same time are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Each statement sees what is committed.
+    ReadCommitted,
+    /// As if they ran one after the other; the database ends one of two that would not fit (40001).
+    Serializable,
+}
+
 /// The service's database.
 #[derive(Clone)]
 pub struct Store {
     pool: PgPool,
-    settings: DatabaseSettings,
+    settings: StoreSettings,
     defences: Defences<Defence>,
     publication: Publication,
+    schema: Schema,
+    conflicts: Counters,
 }
 
 /// Why something was not stored or read.
@@ -55,6 +85,12 @@ pub enum StoreError {
     /// The order was committed; what was to follow in a transaction of its own failed.
     #[error("only a part was stored: {0}")]
     PartlyDone(String),
+    /// The database ended the transaction for the sake of another one, and it is not run again.
+    #[error("the transaction lost a conflict and is given up: {0}")]
+    GivenUp(sqlx::Error),
+    /// The database is not as this program needs it.
+    #[error("the database does not fit this program: {0}")]
+    SchemaDiffers(String),
     /// Somebody else moved the order on since it was read.
     #[error("the order was moved on by somebody else")]
     Overtaken,
@@ -73,6 +109,8 @@ impl SqlState for StoreError {
     fn sql_state(&self) -> Option<String> {
         match self {
             Self::NothingDone(error) | Self::CommitUnknown(error) => error.sql_state(),
+            // As it is given up, nobody shall take it for a conflict to be tried again.
+            Self::GivenUp(_) => None,
             // Losing the race for a version is our own kind of serialization failure: run it again.
             Self::Overtaken => Some("40001".to_owned()),
             _ => None,
@@ -90,15 +128,83 @@ impl Store {
     /// A store over a pool.
     pub fn new(
         pool: PgPool,
-        settings: DatabaseSettings,
+        settings: StoreSettings,
         defences: Defences<Defence>,
         publication: Publication,
+        metrics: &Metrics,
     ) -> Self {
+        let conflicts = metrics.counters(
+            "transaction_conflicts",
+            "Transactions that the database ended for the sake of another one, by SQLSTATE",
+        );
         Self {
             pool,
             settings,
             defences,
             publication,
+            schema: Schema::default(),
+            conflicts,
+        }
+    }
+
+    /// What is known of the database's tables.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Begins a transaction that writes.
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.schema.fits().map_err(StoreError::SchemaDiffers)?;
+        let mut transaction = self.pool.begin().await?;
+        if self.settings.isolation == Isolation::Serializable {
+            sqlx::query("set transaction isolation level serializable")
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction)
+    }
+
+    /// Commits.
+    async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(|error| {
+            if conflict(&error).is_some() {
+                StoreError::NothingDone(error)
+            } else {
+                StoreError::CommitUnknown(error)
+            }
+        })
+    }
+
+    /// Runs a transaction within its limit, and again when it lost a conflict, as long as the defences allow.
+    async fn with_retries<T, F, W>(&self, transaction: F) -> Result<T, StoreError>
+    where
+        F: Fn() -> W,
+        W: Future<Output = Result<T, StoreError>>,
+    {
+        let transaction = &transaction;
+        with_retries(self.settings.database.retry, move || async move {
+            let done = self.within_limit(transaction()).await;
+            done.map_err(|error| self.give_up(error))
+        })
+        .await
+    }
+
+    /// Counts a conflict, and gives the transaction up where nothing protects it.
+    fn give_up(&self, error: StoreError) -> StoreError {
+        let StoreError::NothingDone(cause) = error else {
+            return error;
+        };
+        let (state, defence) = match conflict(&cause) {
+            Some(Conflict::Deadlock) => ("40P01", Defence::DeadlockRetry),
+            Some(Conflict::Serialization) => ("40001", Defence::SerializationRetry),
+            None => return StoreError::NothingDone(cause),
+        };
+        let label = vec![("state", state.to_owned())];
+        self.conflicts.get_or_create(&label).inc();
+        if self.defences.on(defence) {
+            StoreError::NothingDone(cause)
+        } else {
+            StoreError::GivenUp(cause)
         }
     }
 
@@ -107,7 +213,7 @@ impl Store {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.settings.work_limit, work).await {
+        match tokio::time::timeout(self.settings.database.work_limit, work).await {
             Ok(done) => done,
             Err(_) => Err(StoreError::CommitUnknown(sqlx::Error::Io(
                 std::io::ErrorKind::TimedOut.into(),
@@ -124,15 +230,9 @@ impl Store {
         if self.defences.on(Defence::AuditInTransaction) {
             fail_point::pass("order.between-order-and-audit").await?;
             insert_audit(&mut transaction, entries).await?;
-            return transaction
-                .commit()
-                .await
-                .map_err(StoreError::CommitUnknown);
+            return self.commit(transaction).await;
         }
-        transaction
-            .commit()
-            .await
-            .map_err(StoreError::CommitUnknown)?;
+        self.commit(transaction).await?;
         let partly = |error: &dyn std::fmt::Display| StoreError::PartlyDone(error.to_string());
         fail_point::pass("order.between-order-and-audit")
             .await
@@ -199,7 +299,16 @@ struct Prepared {
     traceparent: Option<String>,
 }
 
-fn prepare(messages: &[Message]) -> Result<Vec<Prepared>, StoreError> {
+impl Prepared {
+    /// Bytes that the record takes at most in Kafka, with its key, its headers and what frames it.
+    fn size(&self) -> usize {
+        const FRAME_AND_HEADERS_BYTES: usize = 512;
+        self.payload.to_string().len() + self.key.len() + FRAME_AND_HEADERS_BYTES
+    }
+}
+
+/// The messages as they are stored and sent; events carry what the customer wrote.
+fn prepare(messages: &[Message], note: Option<&str>) -> Result<Vec<Prepared>, StoreError> {
     let traceparent = Trace::current().map(|trace| trace.to_string());
     let one = |message: &Message| {
         let (message_id, topic, order_id, payload) = match message {
@@ -207,7 +316,7 @@ fn prepare(messages: &[Message]) -> Result<Vec<Prepared>, StoreError> {
                 event.message_id,
                 contracts::OrderEventBody::TOPIC,
                 event.order_id,
-                contracts::write(event)?,
+                with_note(contracts::write(event)?, note),
             ),
             Message::Command(command) => (
                 command.message_id,
@@ -225,6 +334,27 @@ fn prepare(messages: &[Message]) -> Result<Vec<Prepared>, StoreError> {
         })
     };
     messages.iter().map(one).collect()
+}
+
+fn with_note(mut event: serde_json::Value, note: Option<&str>) -> serde_json::Value {
+    if let Some(note) = note {
+        event[contracts::order::NOTE_FIELD] = note.into();
+    }
+    event
+}
+
+enum Conflict {
+    Deadlock,
+    Serialization,
+}
+
+/// Whether the database ended a transaction for the sake of another one: then certainly nothing was done.
+fn conflict(error: &sqlx::Error) -> Option<Conflict> {
+    match error.sql_state().as_deref() {
+        Some("40P01") => Some(Conflict::Deadlock),
+        Some("40001") => Some(Conflict::Serialization),
+        _ => None,
+    }
 }
 
 async fn insert_audit(

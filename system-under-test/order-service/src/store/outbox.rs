@@ -25,6 +25,15 @@ pub struct Unpublished {
     pub trace: Option<Trace>,
 }
 
+/// What became of the messages of a batch; the others are to be sent again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Those that count as published.
+    pub published: Vec<i64>,
+    /// Those that Kafka will never take, with the reason.
+    pub refused: Vec<(i64, String)>,
+}
+
 /// Messages that are locked for one relay, until it is dropped or committed.
 pub struct Batch {
     transaction: Transaction<'static, Postgres>,
@@ -38,7 +47,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NothingDone`].
     pub async fn next_batch(&self, limit: i64, hold: Duration) -> Result<Batch, StoreError> {
-        self.settings.bounded(self.lock_batch(limit, hold)).await
+        self.settings
+            .database
+            .bounded(self.lock_batch(limit, hold))
+            .await
     }
 
     async fn lock_batch(&self, limit: i64, hold: Duration) -> Result<Batch, StoreError> {
@@ -52,9 +64,10 @@ impl Store {
         .await?;
         let rows: Vec<(i64, String, String, serde_json::Value, Option<String>)> = sqlx::query_as(
             "select outbox_id, topic, message_key, payload, traceparent from outbox as message
-             where published_at is null and not exists (
+             where published_at is null and parked_at is null and not exists (
                  select from outbox as earlier
-                 where earlier.published_at is null and earlier.message_key = message.message_key
+                 where earlier.published_at is null and earlier.parked_at is null
+                   and earlier.message_key = message.message_key
                    and earlier.topic = message.topic and earlier.outbox_id < message.outbox_id)
              order by outbox_id limit $1 for update skip locked",
         )
@@ -84,32 +97,41 @@ impl Store {
         })
     }
 
-    /// Marks messages of a batch as published and gives the others back.
+    /// Marks messages of a batch as published or as parked and gives the others back.
     ///
     /// # Errors
     /// [`StoreError`]; then the messages may be sent again.
-    pub async fn mark_published(&self, batch: Batch, published: &[i64]) -> Result<(), StoreError> {
-        self.settings.bounded(mark(batch, published)).await
+    pub async fn mark(&self, batch: Batch, sent: &Sent) -> Result<(), StoreError> {
+        self.settings.database.bounded(mark(batch, sent)).await
     }
 
-    /// How many messages wait to be published.
+    /// How many messages wait to be published; from `at_most` on they are not counted further.
     ///
     /// # Errors
     /// [`StoreError::NothingDone`].
-    pub async fn unpublished(&self) -> Result<i64, StoreError> {
+    pub async fn unpublished(&self, at_most: i64) -> Result<i64, StoreError> {
         let counted = async {
-            let sql = "select count(*) from outbox where published_at is null";
-            Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+            let sql = "select count(*) from (
+                select from outbox where published_at is null and parked_at is null limit $1) as waiting";
+            let query = sqlx::query_scalar(sql).bind(at_most);
+            Ok(query.fetch_one(&self.pool).await?)
         };
-        self.settings.bounded(counted).await
+        self.settings.database.bounded(counted).await
     }
 }
 
-async fn mark(mut batch: Batch, published: &[i64]) -> Result<(), StoreError> {
+async fn mark(mut batch: Batch, sent: &Sent) -> Result<(), StoreError> {
     sqlx::query("update outbox set published_at = now() where outbox_id = any($1)")
-        .bind(published)
+        .bind(&sent.published)
         .execute(&mut *batch.transaction)
         .await?;
+    for (outbox_id, reason) in &sent.refused {
+        sqlx::query("update outbox set parked_at = now(), parked_reason = $2 where outbox_id = $1")
+            .bind(outbox_id)
+            .bind(reason)
+            .execute(&mut *batch.transaction)
+            .await?;
+    }
     batch
         .transaction
         .commit()

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use service_kit::database::with_retries;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, prepare, read};
+use super::{Prepared, Store, StoreError, prepare, read};
+use crate::defences::Defence;
 use crate::domain::{self, Order, PricedLine, ShownPrice, State};
 
 /// An order that a customer wants to place.
@@ -19,6 +19,8 @@ pub struct NewOrder {
     pub customer_id: String,
     /// What: product and units.
     pub lines: Vec<(String, i32)>,
+    /// What the customer wants to say about it.
+    pub note: Option<String>,
     /// The price that it must still have.
     pub shown: Option<ShownPrice>,
     /// The key under which the same request is recognised, with the hash of its content.
@@ -51,6 +53,8 @@ pub enum Placing {
     AmountTooLarge,
     /// The sum is another one than the customer was shown: what the order would have been.
     PriceChanged(Order),
+    /// What is to be said about it would be larger than the queue takes.
+    TooLarge,
 }
 
 impl Store {
@@ -59,14 +63,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says whether something may have been stored.
     pub async fn place(&self, new: &NewOrder) -> Result<Placing, StoreError> {
-        with_retries(self.settings.retry, || {
-            self.within_limit(self.try_to_place(new))
-        })
-        .await
+        self.with_retries(|| self.try_to_place(new)).await
     }
 
     async fn try_to_place(&self, new: &NewOrder) -> Result<Placing, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let order_id = Uuid::now_v7();
         if let Some(key) = &new.key
             && !claim(&mut transaction, key, order_id).await?
@@ -85,12 +86,21 @@ impl Store {
             return Ok(Placing::PriceChanged(order));
         }
         let (entries, messages) = domain::placed(&order, OffsetDateTime::now_utc());
-        let messages = prepare(&messages)?;
+        let messages = prepare(&messages, order.note.as_deref())?;
+        if !self.is_small_enough(&messages) {
+            return Ok(Placing::TooLarge);
+        }
         insert(&mut transaction, &order).await?;
         self.insert_messages(&mut transaction, &messages).await?;
         self.commit_audited(transaction, &entries).await?;
         self.publish(&messages);
         Ok(Placing::Placed(order))
+    }
+
+    /// Whether Kafka will take every message about an order; those that follow are no larger than the first ones.
+    fn is_small_enough(&self, messages: &[Prepared]) -> bool {
+        let largest = messages.iter().map(Prepared::size).max().unwrap_or(0);
+        largest <= self.settings.message_limit || !self.defences.on(Defence::MessageSizeCheck)
     }
 }
 
@@ -177,13 +187,14 @@ async fn price(
         amount_minor,
         currency: currency.unwrap_or("EUR").to_owned(),
         lines,
+        note: new.note.clone(),
     }))
 }
 
 async fn insert(connection: &mut PgConnection, order: &Order) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into orders (order_id, reference, customer_id, state, amount_minor, currency, version)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into orders (order_id, reference, customer_id, state, amount_minor, currency, version, note)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(order.order_id)
     .bind(&order.reference)
@@ -192,6 +203,7 @@ async fn insert(connection: &mut PgConnection, order: &Order) -> Result<(), sqlx
     .bind(order.amount_minor)
     .bind(&order.currency)
     .bind(order.version)
+    .bind(&order.note)
     .execute(&mut *connection)
     .await?;
     for (line, number) in order.lines.iter().zip(1_i32..) {

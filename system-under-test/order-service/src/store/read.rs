@@ -25,6 +25,7 @@ struct OrderRow {
     version: i32,
     amount_minor: i64,
     currency: String,
+    note: Option<String>,
 }
 
 impl Store {
@@ -37,7 +38,7 @@ impl Store {
             let mut connection = self.pool.acquire().await?;
             order(&mut connection, order_id).await
         };
-        self.settings.bounded(read).await
+        self.settings.database.bounded(read).await
     }
 
     /// Everything that is for sale.
@@ -49,7 +50,7 @@ impl Store {
             let sql = "select product_id, price_minor, currency from products order by product_id";
             Ok(sqlx::query_as(sql).fetch_all(&self.pool).await?)
         };
-        self.settings.bounded(read).await
+        self.settings.database.bounded(read).await
     }
 }
 
@@ -59,7 +60,7 @@ pub(super) async fn order(
     order_id: Uuid,
 ) -> Result<Option<Order>, StoreError> {
     let row: Option<OrderRow> = sqlx::query_as(
-        "select reference, customer_id, state, version, amount_minor, currency from orders where order_id = $1",
+        "select reference, customer_id, state, version, amount_minor, currency, note from orders where order_id = $1",
     )
     .bind(order_id)
     .fetch_optional(&mut *connection)
@@ -84,5 +85,6 @@ pub(super) async fn order(
         amount_minor: row.amount_minor,
         currency: row.currency,
         lines: lines.into_iter().map(line).collect(),
+        note: row.note,
     }))
 }

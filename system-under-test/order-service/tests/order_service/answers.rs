@@ -7,12 +7,12 @@ use order_service::domain::{Answer, State};
 use order_service::store::answer::{Answered, Effect};
 use uuid::Uuid;
 
-async fn placed(shop: &Shop) -> Uuid {
+pub(crate) async fn placed(shop: &Shop) -> Uuid {
     let (_, answer) = shop.post(None, &order("r")).await;
     id_of(&answer)
 }
 
-fn answered(order_id: Uuid, answer: Answer) -> Answered {
+pub(crate) fn answered(order_id: Uuid, answer: Answer) -> Answered {
     let message_id = contracts::deterministic_id(order_id, "tests", &format!("{answer:?}"));
     Answered {
         message_id,

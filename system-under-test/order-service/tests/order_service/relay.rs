@@ -27,7 +27,11 @@ struct Outgoing {
 
 impl Outgoing {
     async fn new() -> Self {
-        let broker = Broker::new(BrokerConfig::default());
+        Self::with(BrokerConfig::default()).await
+    }
+
+    async fn with(settings: BrokerConfig) -> Self {
+        let broker = Broker::new(settings);
         for topic in contracts::topic::ALL {
             broker.create_topic(topic, 4).expect("a topic");
         }
@@ -184,6 +188,7 @@ async fn without_the_outbox_a_message_is_sent_once_and_forgotten() {
         reference: "r".into(),
         customer_id: "c".into(),
         lines: vec![("p-0001".into(), 1)],
+        note: None,
         shown: None,
         key: None,
     };
@@ -203,4 +208,39 @@ async fn without_the_outbox_a_message_is_sent_once_and_forgotten() {
     assert!(producer.flush(LIMIT).await);
     outgoing.broker.set_down(None, false).await.expect("up");
     assert_eq!(outgoing.published("payment-commands").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_kafka_never_takes_is_parked_and_those_behind_it_go_on() {
+    let settings = BrokerConfig {
+        max_message_bytes: 2_000,
+        ..BrokerConfig::default()
+    };
+    let (shop, outgoing) = (
+        Shop::new(&[Defence::MessageSizeCheck]).await,
+        Outgoing::with(settings).await,
+    );
+    let note = format!(r#"{{"note":"{}","#, "n".repeat(5_000));
+    let (_, large) = shop.post(None, &order("r-1").replacen('{', &note, 1)).await;
+    let (_, small) = shop.post(None, &order("r-2")).await;
+    let behind = serde_json::json!({"sequence": 2});
+    sqlx::query("insert into outbox (message_id, topic, message_key, payload) values ($1, 'order-events', $2, $3)")
+        .bind(uuid::Uuid::new_v4())
+        .bind(id_of(&large).to_string())
+        .bind(behind)
+        .execute(&shop.database.pool)
+        .await
+        .expect("stored");
+    let relay = outgoing.relay(&shop, &[]);
+    let waiting = "select count(*) from outbox where published_at is null and parked_at is null";
+    testing::eventually("nothing waits", async || shop.count(waiting).await == 0).await;
+    let parked = "select count(*) from outbox where parked_reason is not null and length(payload->>'note') = 5000";
+    assert_eq!(shop.count(parked).await, 1);
+    let events = outgoing.published("order-events");
+    let of = |answer: &Value| events[&id_of(answer).to_string()].len();
+    assert_eq!((of(&large), of(&small)), (1, 1));
+    assert_eq!(outgoing.published("payment-commands").len(), 2);
+    let metrics = relay.metrics.text().expect("metrics");
+    assert!(metrics.contains("outbox_parked_total 1"), "{metrics}");
+    testing::stop(&relay).await;
 }

@@ -142,3 +142,25 @@ async fn an_order_lives_from_its_placing_to_its_end() {
     assert_eq!(shop.count("select count(*) from audit").await, 4);
     testing::stop(&service).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_why_the_tables_do_not_fit_until_they_are_repaired() {
+    let shop = Shop::new(&[]).await;
+    let (_broker, brokers) = broker().await;
+    let service = started(&shop, &brokers).await;
+    let change = async |sql: &'static str| {
+        let changed = sqlx::query(sql).execute(&shop.database.pool).await;
+        changed.expect("changed");
+    };
+    change("alter table order_lines rename column price_minor to price").await;
+    testing::eventually("red", async || {
+        let readiness = service.health.readiness().await;
+        readiness.reasons.iter().any(|reason| {
+            reason.starts_with("schema") && reason.contains("order_lines has no column price_minor")
+        })
+    })
+    .await;
+    change("alter table order_lines rename column price to price_minor").await;
+    testing::eventually("ready", async || service.health.readiness().await.ready).await;
+    testing::stop(&service).await;
+}

@@ -6,46 +6,69 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use order_service::config::ApiConfig;
+use order_service::config::Config;
 use order_service::defences::Defence;
+use order_service::intake::Intake;
 use order_service::store::{Publication, Store};
 use order_service::{MIGRATIONS, http};
 use serde_json::{Value, json};
-use service_kit::database::DatabaseSettings;
-use service_kit::defences::Defences;
+use service_kit::defences::{Defence as _, Defences};
 use service_kit::metrics::Metrics;
 use service_kit::settings::Settings;
 use service_kit::testing::{self, TestDatabase};
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
 /// A store over a database of its own, with three products.
 pub(crate) struct Shop {
     pub(crate) database: TestDatabase,
+    /// The service's own connections.
+    pub(crate) pool: PgPool,
     pub(crate) store: Store,
-    defences: Defences<Defence>,
+    pub(crate) config: Config,
+    pub(crate) intake: Intake,
+    pub(crate) metrics: Metrics,
 }
 
 impl Shop {
     pub(crate) async fn new(off: &[Defence]) -> Self {
+        Self::with(off, &[]).await
+    }
+
+    /// A shop with settings of its own.
+    pub(crate) async fn with(off: &[Defence], settings: &[(&str, &str)]) -> Self {
         let database = testing::database(&MIGRATIONS).await;
         stock_products(&database).await;
-        let defences = Defences::without(off.iter().copied());
-        let publication = Publication::ThroughOutbox(Arc::new(Notify::new()));
-        let store = store(&database, &defences, publication);
+        let config = config(&database, off, settings);
+        let metrics = Metrics::default();
+        let pool = config.database.pool("tests");
+        let store = Store::new(
+            pool.clone(),
+            config.store(),
+            config.defences.clone(),
+            Publication::ThroughOutbox(Arc::new(Notify::new())),
+            &metrics,
+        );
         Self {
             database,
+            pool,
             store,
-            defences,
+            config,
+            intake: Intake::new(&metrics),
+            metrics,
         }
     }
 
     pub(crate) fn routes(&self) -> Router {
-        let config = ApiConfig {
-            defences: self.defences.clone(),
-            request_limit: std::time::Duration::from_secs(5),
-        };
-        http::routes(self.store.clone(), &Metrics::default(), config)
+        let (store, intake) = (self.store.clone(), self.intake.clone());
+        http::routes(store, intake, &Metrics::default(), self.config.api())
+    }
+
+    /// Whether the metrics have this line.
+    pub(crate) fn measures(&self, line: &str) -> bool {
+        let text = self.metrics.text().expect("metrics");
+        text.lines().any(|one| one == line)
     }
 
     /// Sends a request to place an order.
@@ -60,6 +83,13 @@ impl Shop {
                 .expect("a request"),
         )
         .await
+    }
+
+    /// Sends a request to give an order up.
+    pub(crate) async fn cancel(&self, order_id: uuid::Uuid) -> (StatusCode, Value) {
+        let request = Request::post(format!("/orders/{order_id}/cancel"));
+        self.send(request.body(Body::empty()).expect("a request"))
+            .await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
@@ -91,22 +121,39 @@ pub(crate) async fn stock_products(database: &TestDatabase) {
         .expect("products");
 }
 
+pub(crate) fn config(
+    database: &TestDatabase,
+    off: &[Defence],
+    settings: &[(&str, &str)],
+) -> Config {
+    let off: Vec<_> = off.iter().map(|defence| defence.name()).collect();
+    let off = off.join(",");
+    let values = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("DATABASE_CONNECTIONS", "20"),
+        ("KAFKA_BROKERS", "127.0.0.1:9"),
+        ("REQUEST_LIMIT_MS", "5000"),
+        ("DEFENCES_OFF", off.as_str()),
+    ];
+    let values = values.iter().chain(settings);
+    let values = values.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::read(values, Config::read).expect("good settings")
+}
+
 pub(crate) fn store(
     database: &TestDatabase,
     defences: &Defences<Defence>,
     publication: Publication,
 ) -> Store {
-    let values = [
-        ("DATABASE_URL", database.url.as_str()),
-        ("DATABASE_CONNECTIONS", "20"),
-    ];
-    let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let settings = Settings::read(values, DatabaseSettings::read).expect("good settings");
+    let config = config(database, &[], &[]);
+    let pool = config.database.pool("tests");
+    let metrics = Metrics::default();
     Store::new(
-        settings.pool("tests"),
-        settings,
+        pool,
+        config.store(),
         defences.clone(),
         publication,
+        &metrics,
     )
 }
 

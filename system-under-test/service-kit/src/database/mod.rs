@@ -7,6 +7,8 @@ pub mod migrate;
 pub mod retry;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -34,6 +36,10 @@ pub struct DatabaseSettings {
     pub work_limit: Duration,
     /// An idle connection is closed after this time.
     pub idle_limit: Duration,
+    /// Whether a connection that was lost is replaced; otherwise only so many are ever opened as may be open at a time.
+    pub replaces_lost_connections: bool,
+    /// Whether the server acknowledges a commit only when it is safe.
+    pub synchronous_commit: bool,
     /// How often a transaction is run again after a deadlock or a serialization conflict, and with which pauses.
     pub retry: TransactionRetry,
 }
@@ -50,6 +56,8 @@ impl DatabaseSettings {
                 .duration_ms("DATABASE_IDLE_IN_TRANSACTION_LIMIT_MS", 10_000),
             work_limit: settings.duration_ms("DATABASE_WORK_LIMIT_MS", 8_000),
             idle_limit: settings.duration_ms("DATABASE_IDLE_LIMIT_MS", 600_000),
+            replaces_lost_connections: true,
+            synchronous_commit: true,
             retry: TransactionRetry::read(settings),
         }
     }
@@ -63,12 +71,31 @@ impl DatabaseSettings {
                 "idle_in_transaction_session_timeout",
                 ms(self.idle_in_transaction_limit),
             ),
+            (
+                "synchronous_commit",
+                if self.synchronous_commit { "on" } else { "off" }.to_owned(),
+            ),
         ]);
-        let release_limit = self.acquire_limit;
+        let release_limit = self.acquire_limit.min(RELEASE_LIMIT);
+        let may_open = match self.replaces_lost_connections {
+            true => u32::MAX,
+            false => self.connections,
+        };
+        let opened = Arc::new(AtomicU32::new(0));
         PgPoolOptions::new()
             .max_connections(self.connections)
             .acquire_timeout(self.acquire_limit)
             .idle_timeout(self.idle_limit)
+            .after_connect(move |_, _| {
+                let number = opened.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async move {
+                    if number < may_open {
+                        Ok(())
+                    } else {
+                        Err(not_replaced())
+                    }
+                })
+            })
             .after_release(move |connection, _| Box::pin(answers_within(connection, release_limit)))
             .connect_lazy_with(address)
     }
@@ -93,6 +120,15 @@ impl DatabaseSettings {
             }
         }
     }
+}
+
+/// A connection that is given back says within this time that it lives.
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+
+fn not_replaced() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(
+        "a connection to the database was lost, and it is not to be replaced",
+    ))
 }
 
 /// A connection that hangs must not hold a place in the pool for ever: an error here closes it.
