@@ -25,3 +25,15 @@ Feature: Layer 3, from the order service to its database
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 20 orders are accepted
+
+  @F3.2 @without:order.deadlock-retry/every-order-final
+  Scenario: Transactions of the order service are the victims of deadlocks
+    Given customers place 20 orders per second
+    When customers have placed 10 orders
+    And the fault "order-tables-taken-crosswise" is injected until it was felt 3 times
+    And the fault heals
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 20 orders are accepted

@@ -84,3 +84,15 @@ Feature: Layer 4, from the order service to the message queue
     Then every promise is kept
     And the provider saw at most 1 attempt per order
     And at least 10 orders are accepted
+
+  @F4.5 @without:order.outbox-ack/every-order-final
+  Scenario: The queue does not acknowledge in time
+    Given customers place 20 orders per second
+    When customers have placed 10 orders
+    And the fault "queue-not-acknowledging" is injected
+    And customers have placed 60 more orders
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 60 orders are accepted
