@@ -37,3 +37,24 @@ Feature: Layer 3, from the order service to its database
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 20 orders are accepted
+
+  @F3.4 @without:order.serialization-retry/every-order-final
+  Scenario: Customers give orders up while they are paid, and transactions do not serialize
+    Given the setting DATABASE_ISOLATION of order-service is "serializable"
+    And customers who change their mind place 10 orders per second
+    When the fault "order-changes-slowly" is injected until it was felt 80 times
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 1 order ends refunded
+
+  @F3.8 @without:order.version-check/audit-complete
+  Scenario: Customers give orders up at the moment at which they are paid
+    Given customers who change their mind place 10 orders per second
+    When the fault "order-changes-slowly" is injected until it was felt 80 times
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 1 order ends refunded

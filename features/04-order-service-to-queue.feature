@@ -96,3 +96,32 @@ Feature: Layer 4, from the order service to the message queue
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 60 orders are accepted
+
+  @F4.2 @F4.8 @without:order.backpressure/refusals-seen
+  Scenario: Orders come faster than they can be passed on
+    Given the setting OUTBOX_BATCH of order-service is "5"
+    And the setting INTAKE_CLOSES_AT of order-service is "60"
+    And the setting INTAKE_OPENS_AT of order-service is "20"
+    And customers place 40 orders per second
+    When customers have placed 20 orders
+    And the fault "order-queue-link-slow" is injected
+    And customers have placed 160 more orders
+    And the fault heals
+    And customers have placed 40 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 20 attempts are refused with "503 overloaded"
+    And at least 40 orders are accepted
+
+  @F4.3 @without:order.message-size-check/every-order-final
+  Scenario: Some customers write more than the queue takes
+    Given the setting KAFKA_MESSAGE_LIMIT_BYTES of order-service is "4000"
+    And customers place 20 orders per second
+    And customers with notes of 5000 characters place 5 orders per second
+    When customers have placed 15 orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 15 attempts are refused with "413 order_too_large"
+    And at least 20 orders are accepted

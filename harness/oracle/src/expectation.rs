@@ -11,7 +11,7 @@ impl Expectation {
     pub fn needs(&self) -> &'static [FactKind] {
         match self {
             Self::ProviderAttemptsPerOrder { .. } => &[FactKind::ProviderRequests],
-            Self::FailedShare { .. } | Self::AcceptedOrders { .. } => &[],
+            Self::FailedShare { .. } | Self::AcceptedOrders { .. } | Self::Refusals { .. } => &[],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
             Self::OrdersInState { .. } => &[FactKind::Order],
             Self::ParkedMessages { .. } => &[FactKind::Parked],
@@ -37,6 +37,7 @@ impl Expectation {
                 at_most,
             } => orders_in_state(joined, state, *at_least, *at_most),
             Self::ParkedMessages { topic, at_least } => parked_messages(joined, topic, *at_least),
+            Self::Refusals { reason, at_least } => refusals(joined, reason, *at_least),
         }
     }
 }
@@ -205,6 +206,28 @@ fn parked_messages(joined: &Joined<'_>, topic: &str, at_least: u64) -> Verdict {
         return moving(&sentence);
     }
     broken(joined, at_least - count, count, sentence, None)
+}
+
+fn refusals(joined: &Joined<'_>, reason: &str, at_least: u64) -> Verdict {
+    let key = joined.history.names.words.find(reason);
+    let operations = &joined.history.rows.operations;
+    let is_meant = |outcome| matches!(outcome, OutcomeRow::Refused(word) if Some(word) == key);
+    let count = operations
+        .iter()
+        .filter(|row| is_meant(row.outcome))
+        .count() as u64;
+    if count >= at_least {
+        return Verdict::Holds { checked: count };
+    }
+    let sentence =
+        format!("{count} attempts were refused with {reason}, at least {at_least} were expected");
+    broken(
+        joined,
+        at_least - count,
+        operations.len() as u64,
+        sentence,
+        None,
+    )
 }
 
 fn moving(sentence: &str) -> Verdict {

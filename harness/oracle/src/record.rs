@@ -481,17 +481,25 @@ pub enum Expectation {
         /// Messages, at least.
         at_least: u64,
     },
+    /// So many attempts of customers were refused for one reason.
+    Refusals {
+        /// The reason as customers see it, `409 price_changed`.
+        reason: String,
+        /// Attempts, at least.
+        at_least: u64,
+    },
 }
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 7] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
         "exactly-the-stock-sold",
         "orders-in-state",
         "messages-parked",
+        "refusals-seen",
     ];
 
     /// The name under which a broken expectation is reported, as `@without:` tags name it.
@@ -503,6 +511,7 @@ impl Expectation {
             Self::UnitsSold { .. } => "exactly-the-stock-sold",
             Self::OrdersInState { .. } => "orders-in-state",
             Self::ParkedMessages { .. } => "messages-parked",
+            Self::Refusals { .. } => "refusals-seen",
         }
     }
 }

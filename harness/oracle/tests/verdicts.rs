@@ -262,6 +262,10 @@ fn expectations_are_judged_on_the_same_history() {
         topic: "payment-commands".to_owned(),
         at_least,
     };
+    let refused = |at_least| Expectation::Refusals {
+        reason: "429 too many requests".to_owned(),
+        at_least,
+    };
     let sold = |product: Option<&str>, exactly| Expectation::UnitsSold {
         product_id: product.map(str::to_owned),
         exactly,
@@ -281,6 +285,7 @@ fn expectations_are_judged_on_the_same_history() {
         in_state("refunded", 2, Some(2)),
         in_state("cancelled", 0, None),
         parked(1),
+        refused(0),
     ];
     for expectation in kept {
         let name = expectation.name();
@@ -297,6 +302,7 @@ fn expectations_are_judged_on_the_same_history() {
         in_state("refunded", 3, None),
         in_state("fulfilled", 0, Some(36)),
         parked(2),
+        refused(1_000),
     ];
     for expectation in broken {
         let name = expectation.name();

@@ -92,6 +92,36 @@ async fn persistent_customers(world: &mut DrillWorld, attempts: u32, rate: u32) 
         .await;
 }
 
+#[given(regex = r"^customers who change their mind place (\d+) orders? per second$")]
+async fn wavering_customers(world: &mut DrillWorld, rate: u32) {
+    let habits = Habits {
+        cancels: true,
+        ..Habits::default()
+    };
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
+                .await
+        })
+        .await;
+}
+
+#[given(regex = r"^customers with notes of (\d+) characters place (\d+) orders? per second$")]
+async fn wordy_customers(world: &mut DrillWorld, note_characters: usize, rate: u32) {
+    let habits = Habits {
+        note_characters,
+        ..Habits::default()
+    };
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
+                .await
+        })
+        .await;
+}
+
 #[given(regex = r"^(\d+) customers order again and again$")]
 async fn closed_loop(world: &mut DrillWorld, customers: u32) {
     world

@@ -74,6 +74,11 @@ async fn parked(world: &mut DrillWorld, at_least: u64, topic: String) {
     expect(world, Expectation::ParkedMessages { topic, at_least }).await;
 }
 
+#[then(regex = r#"^at least (\d+) attempts? (?:is|are) refused with "([^"]+)"$"#)]
+async fn refused(world: &mut DrillWorld, at_least: u64, reason: String) {
+    expect(world, Expectation::Refusals { reason, at_least }).await;
+}
+
 async fn expect(world: &mut DrillWorld, expectation: Expectation) {
     world
         .phase(async |drill| {

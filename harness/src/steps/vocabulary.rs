@@ -75,6 +75,16 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Given",
+        "customers who change their mind place 20 orders per second",
+        "As customers do, but each gives its order up as soon as it is told that it was accepted.",
+    ),
+    step(
+        "Given",
+        "customers with notes of 5000 characters place 5 orders per second",
+        "As customers do, but each writes so much beside its order.",
+    ),
+    step(
+        "Given",
         "10 customers order again and again",
         "Each orders anew as soon as the last order was answered.",
     ),
@@ -172,6 +182,11 @@ pub const STEPS: &[StepDocument] = &[
         "Then",
         "at most 0 orders end declined",
         "No more orders than that came to rest in that state.",
+    ),
+    step(
+        "Then",
+        "at least 10 attempts are refused with \"503 overloaded\"",
+        "So many attempts of customers ended with that status and code.",
     ),
     step(
         "Then",

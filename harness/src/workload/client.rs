@@ -58,15 +58,31 @@ impl Client {
         })
     }
 
-    /// Tries once to place the order.
-    pub async fn place_order(&self, intent: &Intent) -> Seen {
-        let body = json!({
+    /// Asks once to give an order up. What becomes of that shows in the order; a customer who gets no answer leaves it be.
+    pub async fn cancel_order(&self, order_id: &str, customer: &str) {
+        let url = format!("{}/orders/{order_id}/cancel", self.entry_url);
+        let request = self.http.post(url).header("x-client-id", customer);
+        if let Err(error) = request.send().await {
+            tracing::debug!(
+                order_id,
+                error = chain(&error),
+                "no answer to a cancellation"
+            );
+        }
+    }
+
+    /// Tries once to place the order, with a note of so many characters.
+    pub async fn place_order(&self, intent: &Intent, note_characters: usize) -> Seen {
+        let mut body = json!({
             "reference": intent.reference,
             "customer_id": intent.customer,
             "lines": intent.lines,
             "amount_minor": intent.amount_minor,
             "currency": intent.currency,
         });
+        if note_characters > 0 {
+            body["note"] = "n".repeat(note_characters).into();
+        }
         let mut request = self
             .http
             .post(format!("{}/orders", self.entry_url))

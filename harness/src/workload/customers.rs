@@ -34,6 +34,10 @@ pub struct Habits {
     pub pause_ms: u64,
     /// Most products in one order.
     pub most_lines: u32,
+    /// Whether they give an order up as soon as they are told that it was accepted.
+    pub cancels: bool,
+    /// Length of the note that they write beside an order, in characters.
+    pub note_characters: usize,
 }
 
 impl Default for Habits {
@@ -43,6 +47,8 @@ impl Default for Habits {
             attempts: 1,
             pause_ms: 200,
             most_lines: 3,
+            cancels: false,
+            note_characters: 0,
         }
     }
 }
@@ -241,10 +247,14 @@ async fn carry_out(shop: Arc<Shop>, intent: Intent) {
     for attempt in 1..=shop.habits.attempts.max(1) {
         let started_us = micros(shop.clock);
         let outcome = tokio::select! {
-            seen = shop.client.place_order(&intent) => outcome::decide(seen),
+            seen = shop.client.place_order(&intent, shop.habits.note_characters) => outcome::decide(seen),
             () = shop.abandon.cancelled() => Outcome::Unknown { reason: "the customer gave up".into() },
         };
         let again = matches!(outcome, Outcome::Unknown { .. }) && intent.idempotency_key.is_some();
+        let accepted = match &outcome {
+            Outcome::Done { order_id } => Some(order_id.clone()),
+            _ => None,
+        };
         count(&shop.counters, &outcome);
         (shop.sink)(Operation {
             reference: intent.reference.clone(),
@@ -258,6 +268,12 @@ async fn carry_out(shop: Arc<Shop>, intent: Intent) {
             outcome,
         });
         shop.attempted.send_modify(|attempted| *attempted += 1);
+        if let Some(order_id) = accepted.filter(|_| shop.habits.cancels) {
+            tokio::select! {
+                () = shop.client.cancel_order(&order_id, &intent.customer) => {}
+                () = shop.abandon.cancelled() => return,
+            }
+        }
         if !again || attempt == shop.habits.attempts {
             return;
         }
