@@ -3,9 +3,10 @@
 use crate::cluster::{Cluster, now_ms, run_timer};
 use crate::config::BrokerConfig;
 use crate::error::BrokerError;
+use crate::events::Events;
 use crate::faults::{FaultId, FaultRule};
 use crate::listeners::{Address, Listener};
-use crate::log::{BatchHeader, RecordHeader, build_batch};
+use crate::log::{BatchHeader, RecordHeader, TopicSettings, build_batch};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +99,7 @@ impl Broker {
         }
         self.cluster.tasks.close();
         self.cluster.tasks.wait().await;
+        self.cluster.models().journal.end();
     }
 
     /// Creates a topic.
@@ -106,9 +108,10 @@ impl Broker {
     /// Its name is illegal or taken, or the number of partitions is out of range.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), BrokerError> {
         let config = &self.cluster.config;
-        let created = self
-            .cluster
-            .change(|models| models.topics.create(name, partitions, config).map(|_| ()));
+        let created = self.cluster.change(|models| {
+            let settings = TopicSettings::new(config);
+            models.topics.create(name, partitions, settings, config)
+        });
         created.map_err(|error| BrokerError::CreateTopic {
             topic: name.to_owned(),
             reason: error.to_string(),
@@ -127,7 +130,7 @@ impl Broker {
     /// Appends one record without a client, such as a message that no consumer can read, and returns its offset.
     ///
     /// # Errors
-    /// There is no such partition, or the record is larger than the topic allows.
+    /// There is no such partition, the record is larger than the topic allows, or the broker's memory limit is reached.
     pub fn append(
         &self,
         topic: &str,
@@ -143,28 +146,79 @@ impl Broker {
         };
         let batch = build_batch(now_ms(), key, value, headers);
         let header = BatchHeader::parse(&batch).map_err(|error| refused(error.to_string()))?;
+        let config = &self.cluster.config;
         self.cluster.change(|models| {
-            let settings = models
-                .topics
-                .get(topic)
-                .map(|topic| (topic.max_message_bytes, topic.retention_bytes))
-                .ok_or_else(|| BrokerError::UnknownTopic(topic.to_owned()))?;
-            if batch.len() > settings.0 {
-                return Err(refused(format!(
-                    "{} bytes are more than max.message.bytes",
-                    batch.len()
-                )));
+            if models.topics.get(topic).is_none() {
+                return Err(BrokerError::UnknownTopic(topic.to_owned()));
             }
-            let partition = models
-                .topics
-                .partition_mut(topic, partition)
-                .ok_or_else(|| BrokerError::UnknownPartition {
+            if models.topics.partition(topic, partition).is_none() {
+                return Err(BrokerError::UnknownPartition {
                     topic: topic.to_owned(),
                     partition,
-                })?;
-            let appended = partition.append(&batch, &header, settings.1);
-            appended.map_err(|error| refused(error.to_string()))
+                });
+            }
+            let appended = models.append((topic, partition), &batch, &header, config);
+            appended
+                .map(|appended| appended.base_offset)
+                .map_err(|error| refused(error.to_string()))
         })
+    }
+
+    /// Deletes the records of a partition before an offset, as an operator would; the partition then starts there.
+    ///
+    /// # Errors
+    /// There is no such partition, or the offset lies behind its end.
+    pub fn delete_records(
+        &self,
+        topic: &str,
+        partition: i32,
+        before: i64,
+    ) -> Result<(), BrokerError> {
+        let deleted = self
+            .cluster
+            .change(|models| models.topics.delete_records(topic, partition, before));
+        deleted
+            .map(|_| ())
+            .map_err(|error| BrokerError::DeleteRecords {
+                topic: topic.to_owned(),
+                partition,
+                reason: error.to_string(),
+            })
+    }
+
+    /// Sets a topic's setting, such as `max.message.bytes` or `retention.ms`; with `None` the default holds again.
+    ///
+    /// # Errors
+    /// There is no such topic or setting, or it cannot have this value.
+    pub fn set_topic_setting(
+        &self,
+        topic: &str,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), BrokerError> {
+        self.cluster.change(|models| {
+            let found = models.topics.get(topic);
+            let mut settings = found
+                .map(|topic| topic.settings.clone())
+                .ok_or_else(|| BrokerError::UnknownTopic(topic.to_owned()))?;
+            let set = match value {
+                Some(value) => settings.set(name, value),
+                None => settings.unset(name),
+            };
+            set.map_err(|error| BrokerError::Setting {
+                topic: topic.to_owned(),
+                reason: error.to_string(),
+            })?;
+            let changed = models.topics.change_settings(topic, settings, now_ms());
+            changed.map_err(|_| BrokerError::UnknownTopic(topic.to_owned()))
+        })
+    }
+
+    /// Watches what happens from now on: appends, deliveries, commits, rebalances. At most `capacity` events wait to be
+    /// read; of a watcher that is too slow the oldest are dropped, and [`Seen::Dropped`](crate::Seen::Dropped) says so.
+    #[must_use]
+    pub fn watch_events(&self, capacity: usize) -> Events {
+        self.cluster.models().journal.watch(capacity)
     }
 
     /// Adds a fault rule; earlier rules go first.

@@ -25,8 +25,26 @@ pub struct BrokerConfig {
     pub max_session_timeout: Duration,
     /// Longest transaction timeout that a producer may ask for.
     pub max_transaction_timeout: Duration,
-    /// Bytes kept in each partition, oldest batches dropped first; `None` keeps everything.
+    /// Bytes kept in each partition of topics created without `retention.bytes`, oldest batches dropped first; `None`
+    /// keeps everything.
     pub retention_bytes: Option<usize>,
+    /// How long records are kept in topics created without `retention.ms`, by their own time; `None` keeps everything
+    /// (Kafka: 7 days), so that no test loses records to an old timestamp.
+    pub retention: Option<Duration>,
+    /// Most partitions of all topics together; a topic beyond them is refused with POLICY_VIOLATION.
+    pub max_total_partitions: usize,
+    /// Most consumer groups; a further one is refused with POLICY_VIOLATION.
+    pub max_groups: usize,
+    /// Most members of one group (Kafka's `group.max.size`), ids that are yet to join included.
+    pub max_group_members: usize,
+    /// Most transactional ids; a further one is refused with POLICY_VIOLATION.
+    pub max_transactional_ids: usize,
+    /// Most bytes of all records together; what would exceed them is refused with KAFKA_STORAGE_ERROR.
+    pub max_stored_bytes: usize,
+    /// Most bytes of records in one answer to a fetch, but for a single larger batch (Kafka's `fetch.max.bytes`).
+    pub max_fetch_bytes: usize,
+    /// How long a connection may neither send a request nor take its answer (Kafka's `connections.max.idle.ms`).
+    pub max_idle: Duration,
     /// How long the first fetch of a set of partitions waits for data (see the README, "First fetch").
     pub first_fetch_wait: Duration,
 }
@@ -45,6 +63,14 @@ impl Default for BrokerConfig {
             max_session_timeout: Duration::from_secs(1800),
             max_transaction_timeout: Duration::from_secs(900),
             retention_bytes: None,
+            retention: None,
+            max_total_partitions: 100_000,
+            max_groups: 10_000,
+            max_group_members: 10_000,
+            max_transactional_ids: 100_000,
+            max_stored_bytes: 4 << 30,
+            max_fetch_bytes: 55 << 20,
+            max_idle: Duration::from_secs(600),
             first_fetch_wait: Duration::from_millis(5),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::api::{Answer, Call, answer};
 use crate::cluster::Cluster;
+use crate::events::{EventKind, Origin};
 use crate::listeners::Listener;
 use crate::protocol::{FrameError, check_shape, read_frame, supports};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -9,10 +10,12 @@ use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -51,6 +54,12 @@ pub(crate) struct Session {
     pub(crate) data: Arc<Notify>,
     /// The partitions of the last fetch.
     pub(crate) fetched: Vec<(String, i32)>,
+    /// What the answer delivers, once it is handed over.
+    pub(crate) delivers: Vec<EventKind>,
+    /// To whom.
+    pub(crate) origin: Option<Origin>,
+    /// For how long no further request is read, because the answer asks the client to be quiet.
+    pub(crate) muted_for: Duration,
 }
 
 /// Serves requests until the connection ends.
@@ -67,10 +76,13 @@ pub(crate) async fn serve(
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let mut session = Session::default();
     let host = peer.ip().to_string();
+    let max_idle = cluster.config.max_idle;
     loop {
-        let frame = match read_frame(&mut reader, cluster.config.max_frame_bytes).await {
-            Ok(frame) => frame,
-            Err(error) => return error.into(),
+        let reading = read_frame(&mut reader, cluster.config.max_frame_bytes);
+        let frame = match timeout(max_idle, reading).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Ended::quiet("no whole request within connections.max.idle.ms"),
         };
         listener.count_request();
         let answering = answer_frame(cluster, listener, &mut session, &host, frame);
@@ -80,15 +92,36 @@ pub(crate) async fn serve(
             () = client_left(&mut reader) => return Ended::quiet("closed by the client while a request waited"),
         };
         match answered {
-            Ok(Some(answer)) => {
-                if let Err(error) = writer.write_all(&answer).await {
-                    return Ended::quiet(error);
-                }
-            }
+            Ok(Some(answer)) => match timeout(max_idle, writer.write_all(&answer)).await {
+                Ok(Ok(())) => deliver(cluster, &mut session),
+                Ok(Err(error)) => return Ended::quiet(error),
+                Err(_) => return Ended::quiet("answer not taken within connections.max.idle.ms"),
+            },
             Ok(None) => {}
             Err(ended) => return ended,
         }
+        // As Kafka does (KIP-219): a client that does not heed the throttle time waits all the same.
+        let muted_for = std::mem::take(&mut session.muted_for);
+        if !muted_for.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(muted_for) => {}
+                () = client_left(&mut reader) => return Ended::quiet("closed by the client while throttled"),
+            }
+        }
     }
+}
+
+/// Tells those who watch events what the answer that was just handed over delivers.
+fn deliver(cluster: &Cluster, session: &mut Session) {
+    if session.delivers.is_empty() {
+        return;
+    }
+    let mut models = cluster.models();
+    models.journal.act_for(session.origin.take());
+    for kind in session.delivers.drain(..) {
+        models.publish(|| kind);
+    }
+    models.journal.act_for(None);
 }
 
 /// Returns when the client closes; never while further requests of it are waiting to be read.

@@ -77,6 +77,24 @@ pub enum BrokerError {
         /// Kafka's name of the refusal.
         reason: String,
     },
+    /// The records could not be deleted.
+    #[error("cannot delete records of {topic:?} partition {partition}: {reason}")]
+    DeleteRecords {
+        /// The topic's name.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Kafka's name of the refusal.
+        reason: String,
+    },
+    /// The topic's setting could not be changed.
+    #[error("cannot change a setting of topic {topic:?}: {reason}")]
+    Setting {
+        /// The topic's name.
+        topic: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The fault rule asks for something that this broker cannot do to requests of that API.
     #[error("a fault rule on {api:?} cannot {action}")]
     UnsupportedFault {

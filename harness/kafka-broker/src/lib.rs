@@ -15,6 +15,7 @@
 //! * `groups`: consumer groups with Kafka's rebalance rules, and their offsets.
 //! * `transactions`: transactional producers, fencing, commit and abort.
 //! * `cluster`: the one lock around the models, and the timer that expires members and transactions.
+//! * `events`: what happened, told to whoever watches, in order and with a limit.
 //! * `faults`: rules that hurt single requests, and how often each has acted.
 
 mod api;
@@ -23,6 +24,7 @@ mod cluster;
 mod config;
 mod connection;
 mod error;
+mod events;
 mod faults;
 mod groups;
 mod listeners;
@@ -34,6 +36,7 @@ mod transactions;
 pub use broker::Broker;
 pub use config::BrokerConfig;
 pub use error::BrokerError;
+pub use events::{Event, EventKind, Events, Origin, Seen};
 pub use faults::{FaultAction, FaultId, FaultRule};
 pub use groups::GroupState;
 pub use kafka_protocol::messages::ApiKey;

@@ -71,6 +71,8 @@ pub struct GroupMember {
     pub client_id: String,
     /// The address it connects from.
     pub client_host: String,
+    /// The listener that it joined through.
+    pub listener: String,
     /// The partitions it was assigned; empty during a rebalance.
     pub assigned: Vec<(String, i32)>,
 }
@@ -223,7 +225,8 @@ impl Broker {
                 },
             })?);
         }
-        records.retain(|record| record.offset >= offset);
+        let first = offset.max(found.start());
+        records.retain(|record| record.offset >= first);
         Ok(records)
     }
 
@@ -245,17 +248,13 @@ impl Broker {
                 .get(topic)
                 .ok_or_else(|| BrokerError::UnknownTopic(topic.to_owned()))?;
             let targets = reset_targets(topic, &found.partitions, to)?;
-            let group = models.groups.get_or_create(group);
-            group.expel_all(Instant::now());
+            models.groups.get_or_create(group).expel_all(Instant::now());
             for (partition, offset) in targets {
-                group.commit(
-                    topic,
-                    partition,
-                    Committed {
-                        offset,
-                        metadata: StrBytes::new(),
-                    },
-                );
+                let committed = Committed {
+                    offset,
+                    metadata: StrBytes::new(),
+                };
+                models.commit(group, topic, partition, committed);
             }
             Ok(())
         })
@@ -313,17 +312,22 @@ fn followed_partitions(models: &Models, group: &Group) -> BTreeSet<(String, i32)
 }
 
 fn summary(name: &str, group: &Group) -> GroupSummary {
+    GroupSummary {
+        group: name.to_owned(),
+        state: group.state,
+        generation: group.generation,
+        members: group_members(group),
+    }
+}
+
+pub(crate) fn group_members(group: &Group) -> Vec<GroupMember> {
     let member = |member: &Member| GroupMember {
         member_id: member.id.to_string(),
         instance_id: member.instance_id.as_ref().map(ToString::to_string),
         client_id: member.client_id.clone(),
         client_host: member.client_host.clone(),
+        listener: member.listener.clone(),
         assigned: assigned_partitions(&member.assignment),
     };
-    GroupSummary {
-        group: name.to_owned(),
-        state: group.state,
-        generation: group.generation,
-        members: group.members.iter().map(member).collect(),
-    }
+    group.members.iter().map(member).collect()
 }

@@ -3,7 +3,7 @@
 use crate::cluster::{Models, now_ms};
 use crate::groups::Committed;
 use kafka_protocol::error::ResponseError;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// All transactional ids, and the producer ids given out.
@@ -20,7 +20,8 @@ struct Transaction {
     state: TransactionState,
     partitions: BTreeSet<(String, i32)>,
     groups: BTreeSet<String>,
-    offsets: Vec<PendingOffset>,
+    /// By group, topic and partition; the last one counts.
+    offsets: BTreeMap<(String, String, i32), Committed>,
 }
 
 /// A producer id and its epoch; of one id only the newest epoch may write.
@@ -122,7 +123,9 @@ impl Transactions {
         producer: Producer,
         offset: PendingOffset,
     ) -> Result<(), ResponseError> {
-        self.current(id, producer)?.offsets.push(offset);
+        let key = (offset.group, offset.topic, offset.partition);
+        let offsets = &mut self.current(id, producer)?.offsets;
+        offsets.insert(key, offset.committed);
         Ok(())
     }
 
@@ -147,12 +150,10 @@ impl Transactions {
 
     /// Whether an open transaction may still change this committed offset.
     pub(crate) fn is_unstable(&self, group: &str, topic: &str, partition: i32) -> bool {
-        let same = |offset: &PendingOffset| {
-            offset.group == group && offset.topic == topic && offset.partition == partition
-        };
+        let key = (group.to_owned(), topic.to_owned(), partition);
         self.by_id
             .values()
-            .any(|transaction| transaction.offsets.iter().any(same))
+            .any(|transaction| transaction.offsets.contains_key(&key))
     }
 
     /// When the next open transaction times out.
@@ -190,8 +191,13 @@ impl Models {
         id: &str,
         timeout: Duration,
         expected: Option<Producer>,
+        most_ids: usize,
     ) -> Result<Producer, ResponseError> {
         if !self.transactions.by_id.contains_key(id) {
+            if self.transactions.by_id.len() >= most_ids {
+                tracing::warn!(transactional_id = %id, limit = most_ids, "producer refused: the broker's limit of transactional ids is reached");
+                return Err(ResponseError::PolicyViolation);
+            }
             let producer = self.transactions.new_producer();
             self.transactions.by_id.insert(
                 id.to_owned(),
@@ -204,7 +210,7 @@ impl Models {
                     state: TransactionState::Empty,
                     partitions: BTreeSet::new(),
                     groups: BTreeSet::new(),
-                    offsets: Vec::new(),
+                    offsets: BTreeMap::new(),
                 },
             );
         } else if let Some(expected) = expected {
@@ -290,14 +296,13 @@ impl Models {
         transaction.groups.clear();
         transaction.state = TransactionState::Ended { committed: commit };
         for (topic, partition) in partitions {
-            if let Some(partition) = self.topics.partition_mut(&topic, partition) {
-                partition.end_transaction(now_ms(), producer.id, producer.epoch, commit);
-            }
+            let ended = (producer.id, producer.epoch);
+            self.topics
+                .end_transaction((&topic, partition), now_ms(), ended, commit);
         }
         if commit {
-            for pending in offsets {
-                let group = self.groups.get_or_create(&pending.group);
-                group.commit(&pending.topic, pending.partition, pending.committed);
+            for ((group, topic, partition), committed) in offsets {
+                self.commit(&group, &topic, partition, committed);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Call, code, text};
 use crate::cluster::{CLUSTER_ID, NODE_ID};
-use crate::log::Topic;
+use crate::log::{Topic, TopicSettings};
 use crate::protocol::SUPPORTED;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -95,11 +95,9 @@ fn named_topic(
     let creates =
         config.auto_create_topics && (call.version < 4 || request.allow_auto_topic_creation);
     if !known && creates {
-        let created = call.cluster.change(|models| {
-            let created = models
-                .topics
-                .create(&name, config.default_partitions, config);
-            created.map(|_| ())
+        let created = call.change(|models| {
+            let (partitions, settings) = (config.default_partitions, TopicSettings::new(config));
+            models.topics.create(&name, partitions, settings, config)
         });
         // Somebody else may have created it meanwhile, which is as good.
         if let Err(error) = created.or_else(already_there) {
@@ -166,16 +164,26 @@ pub(super) fn find_coordinator(
     FindCoordinatorResponse::default().with_coordinators(keys.map(coordinator).collect())
 }
 
+/// The endpoint type of brokers, as against that of controllers.
+const BROKERS: i8 = 1;
+
 pub(super) fn describe_cluster(
     call: &mut Call<'_>,
-    _request: DescribeClusterRequest,
+    request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
     let advertised = call.listener.advertised();
     let broker = DescribeClusterBroker::default()
         .with_broker_id(BrokerId(NODE_ID))
         .with_host(text(&advertised.host))
         .with_port(i32::from(advertised.port));
+    if call.version >= 1 && request.endpoint_type != BROKERS {
+        return DescribeClusterResponse::default()
+            .with_error_code(ResponseError::UnsupportedEndpointType.code())
+            .with_error_message(Some(text("this node answers for brokers only")))
+            .with_endpoint_type(BROKERS);
+    }
     DescribeClusterResponse::default()
+        .with_endpoint_type(BROKERS)
         .with_cluster_id(text(CLUSTER_ID))
         .with_controller_id(BrokerId(NODE_ID))
         .with_brokers(vec![broker])

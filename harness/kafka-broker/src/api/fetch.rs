@@ -8,6 +8,7 @@
 use super::{Call, code};
 use crate::cluster::Models;
 use crate::connection::Ended;
+use crate::events::EventKind;
 use crate::log::Read;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -28,6 +29,8 @@ struct Look {
     answer: FetchResponse,
     bytes: usize,
     failed: bool,
+    /// What the answer would deliver, if somebody watches events.
+    delivers: Vec<EventKind>,
 }
 
 pub(super) async fn fetch(
@@ -40,6 +43,9 @@ pub(super) async fn fetch(
     loop {
         let look = look(call, &request, &Arc::downgrade(&data), enough);
         if look.failed || look.bytes >= enough || Instant::now() >= deadline {
+            // Told when the answer was handed over.
+            call.session.origin = (!look.delivers.is_empty()).then(|| call.origin());
+            call.session.delivers = look.delivers;
             return Ok(look.answer.with_throttle_time_ms(call.throttle_ms()));
         }
         tokio::select! {
@@ -82,8 +88,11 @@ fn look(call: &Call<'_>, request: &FetchRequest, waiter: &Weak<Notify>, enough: 
         answer: FetchResponse::default(),
         bytes: 0,
         failed: false,
+        delivers: Vec::new(),
     };
+    let watched = models.journal.is_watched();
     let most = usize::try_from(request.max_bytes).unwrap_or(0);
+    let most = most.min(call.cluster.config.max_fetch_bytes);
     for topic in &request.topics {
         let mut response = FetchableTopicResponse::default().with_topic(topic.topic.clone());
         for wanted in &topic.partitions {
@@ -100,6 +109,17 @@ fn look(call: &Call<'_>, request: &FetchRequest, waiter: &Weak<Notify>, enough: 
                     one_at_least,
                 )
             });
+            if let Ok(found) = &read
+                && watched
+                && !found.read.records.is_empty()
+            {
+                look.delivers.push(EventKind::Delivered {
+                    topic: topic.topic.to_string(),
+                    partition: wanted.partition,
+                    first_offset: wanted.fetch_offset,
+                    end_offset: found.read.end_offset,
+                });
+            }
             look.failed |= read.is_err();
             look.bytes += read.as_ref().map_or(0, |found| found.read.records.len());
             response.partitions.push(partition_answer(

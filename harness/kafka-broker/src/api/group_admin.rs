@@ -79,7 +79,7 @@ pub(super) fn delete_groups(
     call: &mut Call<'_>,
     request: DeleteGroupsRequest,
 ) -> DeleteGroupsResponse {
-    let results = call.cluster.change(|models| {
+    let results = call.change(|models| {
         let delete = |name: &GroupId| {
             let deleted = delete(models, name);
             DeletableGroupResult::default()

@@ -1,4 +1,4 @@
-//! The group protocol: JoinGroup, SyncGroup, Heartbeat, LeaveGroup.
+//! The group protocol: JoinGroup, SyncGroup, Heartbeat, LeaveGroup; and the refusal of the newer one.
 
 use super::{Call, code, text};
 use crate::connection::Ended;
@@ -8,8 +8,9 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
+    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::time::{Duration, Instant};
@@ -20,12 +21,13 @@ pub(super) async fn join_group(
     request: JoinGroupRequest,
 ) -> Result<JoinGroupResponse, Ended> {
     let member_id = request.member_id.clone();
-    let waiting = check_join(call, &request).map(|(session_timeout, rebalance_timeout)| {
+    let waiting = check_join(call, &request).and_then(|(session_timeout, rebalance_timeout)| {
         let join = JoinRequest {
             member_id: request.member_id,
             instance_id: request.group_instance_id,
             client_id: call.client_id.to_owned(),
             client_host: call.host.to_owned(),
+            listener: call.listener.name().to_owned(),
             session_timeout,
             rebalance_timeout,
             protocol_type: request.protocol_type,
@@ -35,12 +37,16 @@ pub(super) async fn join_group(
                 .map(|protocol| (protocol.name, protocol.metadata))
                 .collect(),
             knows_member_id_required: call.version >= 4,
+            max_members: call.cluster.config.max_group_members,
         };
         let new_id = text(&format!("{}-{}", call.client_id, Uuid::new_v4()));
         let delay = call.cluster.config.initial_rebalance_delay;
-        call.cluster.change(|models| {
+        call.change(|models| {
+            models
+                .groups
+                .check_room(&request.group_id, call.cluster.config.max_groups)?;
             let group = models.groups.get_or_create(&request.group_id);
-            group.join(&join, new_id, delay, Instant::now())
+            Ok(group.join(&join, new_id, delay, Instant::now()))
         })
     });
     let answer = match waiting {
@@ -120,7 +126,7 @@ pub(super) async fn sync_group(
                 .map(|assignment| (assignment.member_id, assignment.assignment))
                 .collect(),
         };
-        call.cluster.change(|models| {
+        call.change(|models| {
             let group = models
                 .groups
                 .get_mut(&request.group_id)
@@ -162,7 +168,7 @@ pub(super) fn heartbeat(call: &mut Call<'_>, request: HeartbeatRequest) -> Heart
 
 pub(super) fn leave_group(call: &mut Call<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let leave = |id: &StrBytes, instance: Option<&StrBytes>| {
-        call.cluster.change(|models| {
+        call.change(|models| {
             let group = models
                 .groups
                 .get_mut(&request.group_id)
@@ -182,4 +188,18 @@ pub(super) fn leave_group(call: &mut Call<'_>, request: LeaveGroupRequest) -> Le
             .with_error_code(code(&left))
     });
     LeaveGroupResponse::default().with_members(members.collect())
+}
+
+/// The newer consumer protocol (KIP-848) is refused in words that its clients understand.
+pub(super) fn consumer_group_heartbeat(
+    call: &mut Call<'_>,
+    request: ConsumerGroupHeartbeatRequest,
+) -> ConsumerGroupHeartbeatResponse {
+    tracing::warn!(client_id = call.client_id, group = %request.group_id.as_str(), "the newer consumer protocol (KIP-848) was refused: set group.protocol=classic");
+    ConsumerGroupHeartbeatResponse::default()
+        .with_error_code(ResponseError::UnsupportedVersion.code())
+        .with_error_message(Some(StrBytes::from_static_str(
+            "the consumer group protocol is not supported here: set group.protocol=classic",
+        )))
+        .with_member_id(Some(request.member_id))
 }

@@ -1,6 +1,8 @@
 //! One function per request: reads it, asks the models, writes the answer.
 
 mod brokers;
+mod configs;
+mod delete_records;
 mod fetch;
 mod group_admin;
 mod membership;
@@ -10,8 +12,9 @@ mod produce;
 mod topics;
 mod transactions;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Models};
 use crate::connection::{Ended, Session};
+use crate::events::Origin;
 use crate::faults::{FaultAction, Target};
 use crate::listeners::Listener;
 use crate::protocol::supports;
@@ -82,6 +85,18 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Changes the models on behalf of this client.
+    fn change<T>(&self, change: impl FnOnce(&mut Models) -> T) -> T {
+        self.cluster.change_for(|| Some(self.origin()), change)
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            listener: self.listener.name().to_owned(),
+            client_id: self.client_id.to_owned(),
+        }
+    }
+
     fn throttle_ms(&self) -> i32 {
         i32::try_from(self.throttle.as_millis()).unwrap_or(i32::MAX)
     }
@@ -94,7 +109,10 @@ impl<'a> Call<'a> {
         {
             None => {}
             Some(FaultAction::Error(code)) => self.injected = Some(code),
-            Some(FaultAction::Throttle(time)) => self.throttle = time,
+            Some(FaultAction::Throttle(time)) => {
+                self.throttle = time;
+                self.session.muted_for = time;
+            }
             Some(FaultAction::Delay(time)) => return Ok(Afterwards::AnswerAfter(time)),
             Some(FaultAction::LoseAnswer) => return Ok(Afterwards::LoseAnswer),
             Some(FaultAction::Refuse) => {
@@ -192,6 +210,7 @@ pub(crate) async fn answer(
         ApiKey::SyncGroup => with!(waiting membership::sync_group),
         ApiKey::Heartbeat => with!(membership::heartbeat),
         ApiKey::LeaveGroup => with!(membership::leave_group),
+        ApiKey::ConsumerGroupHeartbeat => with!(membership::consumer_group_heartbeat),
         ApiKey::OffsetCommit => with!(offsets::offset_commit),
         ApiKey::OffsetFetch => with!(offsets::offset_fetch),
         ApiKey::InitProducerId => with!(transactions::init_producer_id),
@@ -202,7 +221,10 @@ pub(crate) async fn answer(
         ApiKey::CreateTopics => with!(topics::create_topics),
         ApiKey::DeleteTopics => with!(topics::delete_topics),
         ApiKey::CreatePartitions => with!(topics::create_partitions),
-        ApiKey::DescribeConfigs => with!(topics::describe_configs),
+        ApiKey::DeleteRecords => with!(delete_records::delete_records),
+        ApiKey::DescribeConfigs => with!(configs::describe_configs),
+        ApiKey::AlterConfigs => with!(configs::alter_configs),
+        ApiKey::IncrementalAlterConfigs => with!(configs::incremental_alter_configs),
         ApiKey::ListGroups => with!(group_admin::list_groups),
         ApiKey::DescribeGroups => with!(group_admin::describe_groups),
         ApiKey::DeleteGroups => with!(group_admin::delete_groups),

@@ -2,12 +2,14 @@
 
 use crate::faults::Target;
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiVersionsRequest, CreatePartitionsRequest,
-    CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
+    ConsumerGroupHeartbeatRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
     DescribeConfigsRequest, DescribeGroupsRequest, EndTxnRequest, FetchRequest,
-    FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, ProduceRequest, SyncGroupRequest, TxnOffsetCommitRequest,
+    FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+    SyncGroupRequest, TxnOffsetCommitRequest,
 };
 
 /// A request that may name topics and consumer groups.
@@ -23,6 +25,8 @@ macro_rules! nameless {
 }
 
 nameless!(
+    AlterConfigsRequest,
+    IncrementalAlterConfigsRequest,
     ApiVersionsRequest,
     DescribeClusterRequest,
     DescribeConfigsRequest,
@@ -250,6 +254,28 @@ impl Names for TxnOffsetCommitRequest {
                 .map(|topic| topic.name.as_str())
                 .collect(),
             groups: vec![self.group_id.as_str()],
+        }
+    }
+}
+
+impl Names for DeleteRecordsRequest {
+    fn names(&self) -> Target<'_> {
+        Target {
+            topics: self
+                .topics
+                .iter()
+                .map(|topic| topic.name.as_str())
+                .collect(),
+            ..Target::default()
+        }
+    }
+}
+
+impl Names for ConsumerGroupHeartbeatRequest {
+    fn names(&self) -> Target<'_> {
+        Target {
+            groups: vec![self.group_id.as_str()],
+            ..Target::default()
         }
     }
 }

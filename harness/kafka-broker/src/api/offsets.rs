@@ -80,13 +80,16 @@ pub(super) fn offset_commit(
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let spared = call.spare();
-    let topics = call.cluster.change(|models| {
+    let most_groups = call.cluster.config.max_groups;
+    let topics = call.change(|models| {
         let committer = Committer {
             member_id: &request.member_id,
             instance_id: request.group_instance_id.as_ref(),
             generation: request.generation_id_or_member_epoch,
         };
-        let allowed = spared.and_then(|()| may_commit(models, &request.group_id, committer));
+        let allowed = spared
+            .and_then(|()| models.groups.check_room(&request.group_id, most_groups))
+            .and_then(|()| may_commit(models, &request.group_id, committer));
         let topics = request.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|wanted| {
                 let committed =
@@ -133,10 +136,7 @@ fn commit(
         return Err(ResponseError::UnknownTopicOrPartition);
     }
     let committed = Committed::new(wanted.committed_offset, wanted.committed_metadata.clone())?;
-    models
-        .groups
-        .get_or_create(group)
-        .commit(topic, index, committed);
+    models.commit(group, topic, index, committed);
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use super::{Call, code};
 use crate::cluster::Models;
+use crate::config::BrokerConfig;
 use crate::connection::Ended;
-use crate::log::BatchHeader;
+use crate::log::{BatchHeader, Partition};
 use crate::transactions::Producer;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -12,7 +13,7 @@ use kafka_protocol::messages::produce_response::{PartitionProduceResponse, Topic
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 /// Where a batch was appended, and where its partition starts.
-struct Appended {
+struct Placed {
     base_offset: i64,
     log_start: i64,
 }
@@ -29,11 +30,13 @@ pub(super) fn produce(
         -1..=1 => call.spare(),
         _ => Err(ResponseError::InvalidRequiredAcks),
     };
+    let config = &call.cluster.config;
     let append = |models: &mut Models, topic: &str, data: PartitionProduceData| {
         let records = data.records.unwrap_or_default();
         let appended = spared.and_then(|()| {
             append(
                 models,
+                config,
                 topic,
                 data.index,
                 &records,
@@ -41,7 +44,7 @@ pub(super) fn produce(
             )
         });
         let (base_offset, log_start) = match &appended {
-            Ok(appended) => (appended.base_offset, appended.log_start),
+            Ok(placed) => (placed.base_offset, placed.log_start),
             Err(_) => (-1, -1),
         };
         PartitionProduceResponse::default()
@@ -50,7 +53,7 @@ pub(super) fn produce(
             .with_base_offset(base_offset)
             .with_log_start_offset(log_start)
     };
-    let responses = call.cluster.change(|models| {
+    let responses = call.change(|models| {
         let topic = |topic: TopicProduceData| {
             let partitions = topic.partition_data.into_iter();
             let partitions = partitions
@@ -86,21 +89,14 @@ pub(super) fn produce(
 
 fn append(
     models: &mut Models,
-    topic_name: &str,
+    config: &BrokerConfig,
+    topic: &str,
     index: i32,
     records: &Bytes,
     transactional_id: Option<&str>,
-) -> Result<Appended, ResponseError> {
-    let topic = models
-        .topics
-        .get_mut(topic_name)
-        .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let partition = usize::try_from(index)
-        .ok()
-        .and_then(|index| topic.partitions.get_mut(index))
-        .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    if records.len() > topic.max_message_bytes {
-        return Err(ResponseError::MessageTooLarge);
+) -> Result<Placed, ResponseError> {
+    if models.topics.partition(topic, index).is_none() {
+        return Err(ResponseError::UnknownTopicOrPartition);
     }
     let header = BatchHeader::parse(records)?;
     if header.is_transactional() {
@@ -111,10 +107,12 @@ fn append(
         let id = transactional_id.ok_or(ResponseError::InvalidTxnState)?;
         models
             .transactions
-            .check_append(id, producer, (topic_name, index))?;
+            .check_append(id, producer, (topic, index))?;
     }
-    Ok(Appended {
-        base_offset: partition.append(records, &header, topic.retention_bytes)?,
-        log_start: partition.start(),
+    let appended = models.append((topic, index), records, &header, config)?;
+    let partition = models.topics.partition(topic, index);
+    Ok(Placed {
+        base_offset: appended.base_offset,
+        log_start: partition.map_or(0, Partition::start),
     })
 }

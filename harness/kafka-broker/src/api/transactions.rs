@@ -40,17 +40,16 @@ pub(super) fn init_producer_id(
         epoch: request.producer_epoch,
     });
     let longest = call.cluster.config.max_transaction_timeout;
+    let most_ids = call.cluster.config.max_transactional_ids;
     let producer = call.spare().and_then(|()| match &request.transactional_id {
-        None => Ok(call
-            .cluster
-            .change(|models| models.transactions.new_producer())),
+        None => Ok(call.change(|models| models.transactions.new_producer())),
         Some(id) if id.is_empty() => Err(ResponseError::InvalidRequest),
         Some(_) if timeout.is_zero() || timeout > longest => {
             Err(ResponseError::InvalidTransactionTimeout)
         }
-        Some(id) => call
-            .cluster
-            .change(|models| models.init_transactional(id, timeout, expected)),
+        Some(id) => {
+            call.change(|models| models.init_transactional(id, timeout, expected, most_ids))
+        }
     });
     let answer = InitProducerIdResponse::default()
         .with_error_code(fencing_code(&producer, call.version >= INIT_KNOWS_FENCED));
@@ -75,7 +74,7 @@ pub(super) fn add_partitions(
     };
     let spared = call.spare();
     let fenced_known = call.version >= OTHERS_KNOW_FENCED;
-    let results = call.cluster.change(|models| {
+    let results = call.change(|models| {
         let missing = |topic: &str, index: i32| models.topics.partition(topic, index).is_none();
         let any_missing = request.v3_and_below_topics.iter().any(|topic| {
             topic
@@ -119,7 +118,7 @@ pub(super) fn add_offsets(
         epoch: request.producer_epoch,
     };
     let added = call.spare().and_then(|()| {
-        call.cluster.change(|models| {
+        call.change(|models| {
             let transactions = &mut models.transactions;
             transactions.add_group(
                 &request.transactional_id,
@@ -139,8 +138,11 @@ pub(super) fn commit_offsets(
 ) -> TxnOffsetCommitResponse {
     let spared = call.spare();
     let fenced_known = call.version >= OTHERS_KNOW_FENCED;
-    let topics = call.cluster.change(|models| {
-        let allowed = spared.and_then(|()| may_commit(models, &request));
+    let most_groups = call.cluster.config.max_groups;
+    let topics = call.change(|models| {
+        let allowed = spared
+            .and_then(|()| models.groups.check_room(&request.group_id, most_groups))
+            .and_then(|()| may_commit(models, &request));
         let topics = request.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|wanted| {
                 let kept = allowed.and_then(|()| keep(models, &request, &topic.name, wanted));
@@ -209,7 +211,7 @@ pub(super) fn end_transaction(call: &mut Call<'_>, request: EndTxnRequest) -> En
         epoch: request.producer_epoch,
     };
     let ended = call.spare().and_then(|()| {
-        call.cluster.change(|models| {
+        call.change(|models| {
             models.end_transaction(&request.transactional_id, producer, request.committed)
         })
     });

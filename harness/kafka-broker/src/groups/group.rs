@@ -56,6 +56,8 @@ pub(crate) struct Group {
     pub(super) deadline: Option<Instant>,
     pub(super) initial: Option<InitialWait>,
     pub(crate) offsets: BTreeMap<(String, i32), Committed>,
+    /// State and generation that the watchers of events were last told.
+    pub(crate) published: (GroupState, i32),
 }
 
 impl Default for Group {
@@ -71,6 +73,7 @@ impl Default for Group {
             deadline: None,
             initial: None,
             offsets: BTreeMap::new(),
+            published: (GroupState::Empty, 0),
         }
     }
 }

@@ -16,12 +16,15 @@ pub(crate) struct JoinRequest {
     pub(crate) instance_id: Option<StrBytes>,
     pub(crate) client_id: String,
     pub(crate) client_host: String,
+    pub(crate) listener: String,
     pub(crate) session_timeout: Duration,
     pub(crate) rebalance_timeout: Duration,
     pub(crate) protocol_type: StrBytes,
     pub(crate) protocols: Vec<(StrBytes, Bytes)>,
     /// The client knows how to join a second time with the id that it is given.
     pub(crate) knows_member_id_required: bool,
+    /// Most members that the group may have.
+    pub(crate) max_members: usize,
 }
 
 /// A member's part in a generation.
@@ -56,7 +59,10 @@ impl Group {
         now: Instant,
     ) -> oneshot::Receiver<JoinAnswer> {
         let (reply, answer) = oneshot::channel();
-        if let Err((error, member_id)) = self.check_protocols(request) {
+        let checked = self
+            .check_protocols(request)
+            .and_then(|()| self.check_size(request));
+        if let Err((error, member_id)) = checked {
             let _ = reply.send(Err(JoinRefused { error, member_id }));
             return answer;
         }
@@ -90,6 +96,24 @@ impl Group {
         }
         Err((
             ResponseError::InconsistentGroupProtocol,
+            request.member_id.clone(),
+        ))
+    }
+
+    /// A group that is full takes nobody new; whoever is known to it may join again.
+    fn check_size(&self, request: &JoinRequest) -> Result<(), (ResponseError, StrBytes)> {
+        let known = self.member(&request.member_id).is_some()
+            || self.pending.contains_key(&request.member_id)
+            || request.instance_id.is_some()
+                && self
+                    .members
+                    .iter()
+                    .any(|member| member.instance_id == request.instance_id);
+        if known || self.members.len() + self.pending.len() < request.max_members {
+            return Ok(());
+        }
+        Err((
+            ResponseError::GroupMaxSizeReached,
             request.member_id.clone(),
         ))
     }

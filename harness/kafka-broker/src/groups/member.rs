@@ -17,6 +17,8 @@ pub(crate) struct Member {
     pub(crate) instance_id: Option<StrBytes>,
     pub(crate) client_id: String,
     pub(crate) client_host: String,
+    /// The listener that it joined through.
+    pub(crate) listener: String,
     pub(super) session_timeout: Duration,
     pub(super) rebalance_timeout: Duration,
     /// Name and subscription of each assignment strategy, best first.
@@ -34,6 +36,7 @@ impl Member {
             instance_id: request.instance_id.clone(),
             client_id: request.client_id.clone(),
             client_host: request.client_host.clone(),
+            listener: request.listener.clone(),
             session_timeout: request.session_timeout,
             rebalance_timeout: request.rebalance_timeout,
             protocols: request.protocols.clone(),
@@ -45,6 +48,9 @@ impl Member {
     }
 
     pub(super) fn update(&mut self, request: &JoinRequest, now: Instant) {
+        self.client_id.clone_from(&request.client_id);
+        self.client_host.clone_from(&request.client_host);
+        self.listener.clone_from(&request.listener);
         self.session_timeout = request.session_timeout;
         self.rebalance_timeout = request.rebalance_timeout;
         self.protocols.clone_from(&request.protocols);

@@ -17,6 +17,7 @@ pub(crate) use offsets::{Committed, Committer};
 pub(crate) use rebalance::SyncRequest;
 pub(crate) use subscription::{assigned_partitions, subscribed_topics};
 
+use kafka_protocol::error::ResponseError;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -43,6 +44,21 @@ impl Groups {
         self.by_name
             .iter()
             .map(|(name, group)| (name.as_str(), group))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Group)> {
+        self.by_name
+            .iter_mut()
+            .map(|(name, group)| (name.as_str(), group))
+    }
+
+    /// Refuses a group that would be one too many.
+    pub(crate) fn check_room(&self, name: &str, most: usize) -> Result<(), ResponseError> {
+        if self.by_name.len() < most || self.by_name.contains_key(name) {
+            return Ok(());
+        }
+        tracing::warn!(group = %name, limit = most, "group refused: the broker's limit is reached");
+        Err(ResponseError::PolicyViolation)
     }
 
     pub(crate) fn remove(&mut self, name: &str) {

@@ -1,6 +1,8 @@
 //! Committed offsets, and who may commit them.
 
 use super::group::{Group, GroupState};
+use crate::cluster::Models;
+use crate::events::EventKind;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 use std::time::Instant;
@@ -73,9 +75,24 @@ impl Group {
         self.may_commit(committer, now)
     }
 
-    /// Stores an offset.
-    pub(crate) fn commit(&mut self, topic: &str, partition: i32, committed: Committed) {
+    pub(super) fn commit(&mut self, topic: &str, partition: i32, committed: Committed) {
         self.offsets
             .insert((topic.to_owned(), partition), committed);
+    }
+}
+
+impl Models {
+    /// Stores an offset of a group and tells the watchers.
+    pub(crate) fn commit(&mut self, group: &str, topic: &str, partition: i32, offset: Committed) {
+        let committed = offset.offset;
+        self.groups
+            .get_or_create(group)
+            .commit(topic, partition, offset);
+        self.publish(|| EventKind::Committed {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            partition,
+            offset: committed,
+        });
     }
 }

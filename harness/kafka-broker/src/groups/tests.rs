@@ -21,6 +21,7 @@ fn request(member: &str, strategies: &[&str]) -> JoinRequest {
         instance_id: None,
         client_id: "client".into(),
         client_host: "127.0.0.1".into(),
+        listener: "service".into(),
         session_timeout: SESSION,
         rebalance_timeout: REBALANCE,
         protocol_type: text("consumer"),
@@ -29,6 +30,7 @@ fn request(member: &str, strategies: &[&str]) -> JoinRequest {
             .map(|name| (text(name), Bytes::new()))
             .collect(),
         knows_member_id_required: false,
+        max_members: 10,
     }
 }
 
@@ -362,4 +364,22 @@ fn the_last_to_leave_empties_the_group_and_its_offsets_stay() {
         Committed::new(1, Some(text(&"x".repeat(5000)))),
         Err(ResponseError::OffsetMetadataTooLarge)
     );
+}
+
+#[test]
+fn a_full_group_takes_nobody_new_but_its_members_again() {
+    let now = Instant::now();
+    let mut group = stable_pair(now);
+    let full = JoinRequest {
+        max_members: 2,
+        ..request("", &["range"])
+    };
+    let mut third = group.join(&full, text("c"), DELAY, now);
+    assert_eq!(refused(&mut third), ResponseError::GroupMaxSizeReached);
+    let again = JoinRequest {
+        member_id: text("b"),
+        ..full
+    };
+    let mut follower = group.join(&again, text("unused"), DELAY, now);
+    assert_eq!(joined(&mut follower).generation, 1);
 }

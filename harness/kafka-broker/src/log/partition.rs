@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 /// A log of batches between `start` and `end`.
 #[derive(Debug, Default)]
 pub(crate) struct Partition {
-    batches: VecDeque<StoredBatch>,
-    start: i64,
-    end: i64,
-    bytes: usize,
+    pub(super) batches: VecDeque<StoredBatch>,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) bytes: usize,
     producers: Producers,
     /// First offset of each producer's open transaction.
     open: HashMap<i64, i64>,
-    aborted: Vec<Aborted>,
+    pub(super) aborted: Vec<Aborted>,
     waiting: Vec<Weak<Notify>>,
 }
 
@@ -36,6 +36,8 @@ pub(crate) struct StoredBatch {
     pub(crate) control: bool,
     pub(crate) bytes: Bytes,
     max_timestamp: i64,
+    /// From when on its age counts: the newest time of its records, or when it was appended if they have none.
+    pub(super) ages_from_ms: i64,
 }
 
 /// The span of an aborted transaction, marker included.
@@ -46,10 +48,20 @@ pub(crate) struct Aborted {
     pub(crate) last: i64,
 }
 
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    /// It was there already, at this offset.
+    pub(crate) duplicate: bool,
+}
+
 /// What a fetch of one partition found.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) records: Bytes,
+    /// Offset after the last record.
+    pub(crate) end_offset: i64,
     pub(crate) aborted: Vec<Aborted>,
 }
 
@@ -62,33 +74,44 @@ impl Partition {
         self.end
     }
 
-    /// The first offset that an open transaction may still change; `end` without one.
-    pub(crate) fn last_stable(&self) -> i64 {
-        self.open.values().copied().min().unwrap_or(self.end)
+    /// Bytes of all batches.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Appends one checked batch and returns its base offset; a duplicate keeps the offset it had.
+    /// The first offset that an open transaction may still change; `end` without one.
+    pub(crate) fn last_stable(&self) -> i64 {
+        let open = self.open.values().copied().min();
+        open.unwrap_or(self.end).max(self.start)
+    }
+
+    /// Appends one checked batch; a duplicate keeps the offset it had.
     pub(crate) fn append(
         &mut self,
         batch: &[u8],
         header: &BatchHeader,
-        retention_bytes: Option<usize>,
-    ) -> Result<i64, ResponseError> {
+        now_ms: i64,
+    ) -> Result<Appended, ResponseError> {
         if header.producer_id >= 0
-            && let Verdict::Duplicate(base) = self.producers.judge(header)?
+            && let Verdict::Duplicate(base_offset) = self.producers.judge(header)?
         {
-            return Ok(base);
+            return Ok(Appended {
+                base_offset,
+                duplicate: true,
+            });
         }
-        let base = self.push(BytesMut::from(batch), header, false);
+        let base_offset = self.push(BytesMut::from(batch), header, now_ms, false);
         if header.producer_id >= 0 {
-            self.producers.remember(header, base);
+            self.producers.remember(header, base_offset);
             if header.is_transactional() {
-                self.open.entry(header.producer_id).or_insert(base);
+                self.open.entry(header.producer_id).or_insert(base_offset);
             }
         }
-        self.retain(retention_bytes);
         self.wake();
-        Ok(base)
+        Ok(Appended {
+            base_offset,
+            duplicate: false,
+        })
     }
 
     /// Ends the producer's transaction here, if it has one, and refuses epochs before `epoch`.
@@ -115,6 +138,7 @@ impl Partition {
         let last = self.push(
             build_marker(timestamp, producer_id, epoch, commit),
             &header,
+            timestamp,
             true,
         );
         if !commit {
@@ -127,7 +151,13 @@ impl Partition {
         self.wake();
     }
 
-    fn push(&mut self, mut bytes: BytesMut, header: &BatchHeader, control: bool) -> i64 {
+    fn push(
+        &mut self,
+        mut bytes: BytesMut,
+        header: &BatchHeader,
+        now_ms: i64,
+        control: bool,
+    ) -> i64 {
         let first = self.end;
         place_batch(&mut bytes, first);
         self.end += i64::from(header.record_count);
@@ -137,24 +167,17 @@ impl Partition {
             last: self.end - 1,
             base_timestamp: header.base_timestamp,
             max_timestamp: header.max_timestamp,
+            ages_from_ms: if header.max_timestamp < 0 {
+                now_ms
+            } else {
+                header.max_timestamp
+            },
             compressed: header.is_compressed(),
             transaction_of: header.is_transactional().then_some(header.producer_id),
             control,
             bytes: bytes.freeze(),
         });
         first
-    }
-
-    fn retain(&mut self, limit: Option<usize>) {
-        let Some(limit) = limit else { return };
-        while self.bytes > limit && self.batches.len() > 1 {
-            let Some(dropped) = self.batches.pop_front() else {
-                return;
-            };
-            self.bytes -= dropped.bytes.len();
-            self.start = dropped.last + 1;
-        }
-        self.aborted.retain(|aborted| aborted.last >= self.start);
     }
 
     /// Reads whole batches from `offset` up to `limit`: as many as fit into `max_bytes`, one at least if `one_at_least`.
@@ -177,6 +200,7 @@ impl Partition {
         }
         Read {
             records: bytes.freeze(),
+            end_offset: last + 1,
             aborted: self.aborted_between(offset, last),
         }
     }
@@ -195,15 +219,18 @@ impl Partition {
 
     /// Offset and time of the first record at or after `timestamp_ms`; exact, but for compressed batches, which count as a whole.
     pub(crate) fn find_by_time(&self, timestamp_ms: i64) -> Option<(i64, i64)> {
-        let batch = self
-            .batches
+        self.batches
             .iter()
-            .find(|batch| !batch.control && batch.max_timestamp >= timestamp_ms)?;
-        if batch.compressed {
-            return Some((batch.first, batch.max_timestamp));
-        }
-        let (delta, time) = find_by_time(&batch.bytes, batch.base_timestamp, timestamp_ms)?;
-        Some((batch.first + delta, time))
+            .filter(|batch| !batch.control && batch.max_timestamp >= timestamp_ms)
+            .find_map(|batch| {
+                let skipped = (self.start - batch.first).max(0);
+                if batch.compressed {
+                    return Some((batch.first + skipped, batch.max_timestamp));
+                }
+                let (delta, time) =
+                    find_by_time(&batch.bytes, batch.base_timestamp, timestamp_ms, skipped)?;
+                Some((batch.first + delta, time))
+            })
     }
 
     /// Wakes `waiter` at the next change of this partition.
@@ -229,35 +256,19 @@ mod tests {
     use super::super::batch::build_batch;
     use super::*;
 
-    fn append(partition: &mut Partition, timestamp: i64, retention: Option<usize>) -> usize {
+    fn append(partition: &mut Partition, timestamp: i64) -> usize {
         let batch = build_batch(timestamp, None, Some(b"value"), &[]);
         let header = BatchHeader::parse(&batch).expect("own batch");
-        partition
-            .append(&batch, &header, retention)
-            .expect("append");
+        partition.append(&batch, &header, 0).expect("append");
         batch.len()
-    }
-
-    #[test]
-    fn retention_drops_the_oldest_batches_and_moves_the_start() {
-        let mut partition = Partition::default();
-        let size = append(&mut partition, 1, None);
-        for _ in 0..9 {
-            append(&mut partition, 1, Some(size * 3));
-        }
-        assert_eq!((partition.start(), partition.end()), (7, 10));
-        assert_eq!(
-            partition.batches_from(0).next().map(|batch| batch.first),
-            Some(7)
-        );
     }
 
     #[test]
     fn a_read_returns_whole_batches_within_its_bounds() {
         let mut partition = Partition::default();
-        let size = append(&mut partition, 1, None);
+        let size = append(&mut partition, 1);
         for _ in 0..4 {
-            append(&mut partition, 1, None);
+            append(&mut partition, 1);
         }
         assert_eq!(
             partition.read(1, 5, size * 2, false).records.len(),
@@ -272,7 +283,7 @@ mod tests {
     fn an_offset_is_found_by_time() {
         let mut partition = Partition::default();
         for timestamp in [10, 20, 30] {
-            append(&mut partition, timestamp, None);
+            append(&mut partition, timestamp);
         }
         assert_eq!(partition.find_by_time(0), Some((0, 10)));
         assert_eq!(partition.find_by_time(11), Some((1, 20)));
@@ -286,7 +297,7 @@ mod tests {
         partition.watch(&std::sync::Arc::downgrade(&waiter));
         partition.watch(&std::sync::Arc::downgrade(&waiter));
         assert_eq!(partition.waiting.len(), 1);
-        append(&mut partition, 1, None);
+        append(&mut partition, 1);
         assert!(partition.waiting.is_empty());
     }
 }

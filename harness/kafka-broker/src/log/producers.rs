@@ -2,15 +2,18 @@
 
 use super::batch::{BatchHeader, advance_sequence};
 use kafka_protocol::error::ResponseError;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Batches remembered of each producer, as in Kafka; a client may have no more than five in flight.
 const REMEMBERED_BATCHES: usize = 5;
+/// Most producers remembered; beyond them the oldest id is forgotten (Kafka forgets a producer after a day).
+const REMEMBERED_PRODUCERS: usize = 50_000;
 
 /// The producers that wrote to one partition.
 #[derive(Debug, Default)]
 pub(super) struct Producers {
-    by_id: HashMap<i64, Producer>,
+    /// Ids are given out in rising order, so that the first is the oldest.
+    by_id: BTreeMap<i64, Producer>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +89,9 @@ impl Producers {
     }
 
     fn raise_epoch(&mut self, producer_id: i64, epoch: i16) -> &mut Producer {
+        if self.by_id.len() >= REMEMBERED_PRODUCERS && !self.by_id.contains_key(&producer_id) {
+            self.by_id.pop_first();
+        }
         let producer = self.by_id.entry(producer_id).or_default();
         if epoch > producer.epoch {
             producer.epoch = epoch;

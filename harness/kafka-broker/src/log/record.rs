@@ -55,17 +55,18 @@ pub(super) fn count_records(mut records: &[u8]) -> Option<i32> {
     Some(count)
 }
 
-/// Offset delta and time of the first record at or after `timestamp_ms`.
+/// Offset delta and time of the first record at or after `timestamp_ms` among those from `first_delta` on.
 pub(super) fn find_by_time(
     batch: &[u8],
     base_timestamp: i64,
     timestamp_ms: i64,
+    first_delta: i64,
 ) -> Option<(i64, i64)> {
     let mut records = batch.get(HEADER_BYTES..)?;
     while !records.is_empty() {
         let (outline, _) = next_record(&mut records)?;
         let time = base_timestamp.saturating_add(outline.timestamp_delta);
-        if time >= timestamp_ms {
+        if time >= timestamp_ms && outline.offset_delta >= first_delta {
             return Some((outline.offset_delta, time));
         }
     }

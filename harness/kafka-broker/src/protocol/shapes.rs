@@ -55,6 +55,10 @@ pub(super) fn shape_of(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::CreatePartitions => CREATE_PARTITIONS,
         ApiKey::DeleteGroups => DELETE_GROUPS,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
+        ApiKey::DeleteRecords => DELETE_RECORDS,
+        ApiKey::AlterConfigs => ALTER_CONFIGS,
+        ApiKey::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
+        ApiKey::ConsumerGroupHeartbeat => CONSUMER_GROUP_HEARTBEAT,
         _ => return None,
     })
 }
@@ -190,4 +194,36 @@ const CREATE_PARTITIONS: &[Field] = &[
     all(BOOL),
 ];
 const DELETE_GROUPS: &[Field] = &[all(Texts)];
-const DESCRIBE_CLUSTER: &[Field] = &[all(BOOL)];
+const DESCRIBE_CLUSTER: &[Field] = &[all(BOOL), since(1, I8)];
+const DELETE_RECORDS: &[Field] = &[
+    all(Each(&[all(Text), all(Each(&[all(I32), all(I64)]))])),
+    all(I32),
+];
+const ALTER_CONFIGS: &[Field] = &[
+    all(Each(&[
+        all(I8),
+        all(Text),
+        all(Each(&[all(Text), all(Text)])),
+    ])),
+    all(BOOL),
+];
+const INCREMENTAL_ALTER_CONFIGS: &[Field] = &[
+    all(Each(&[
+        all(I8),
+        all(Text),
+        all(Each(&[all(Text), all(I8), all(Text)])),
+    ])),
+    all(BOOL),
+];
+const CONSUMER_GROUP_HEARTBEAT: &[Field] = &[
+    all(Text),
+    all(Text),
+    all(I32),
+    all(Text),
+    all(Text),
+    all(I32),
+    all(Texts),
+    since(1, Text),
+    all(Text),
+    all(Each(&[all(UUID), all(Numbers)])),
+];

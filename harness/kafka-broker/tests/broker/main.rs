@@ -2,11 +2,16 @@
 
 mod admin;
 mod clients;
+mod command;
 mod consuming;
+mod events;
 mod faults;
+mod groups;
 mod hostile;
+mod limits;
 mod listeners;
 mod producing;
+mod settings;
 mod transactions;
 mod versions;
 mod wire;

@@ -72,7 +72,11 @@ pub(crate) fn sample(api: ApiKey, version: i16) -> Bytes {
             1,
             &DeleteGroupsRequest::default().with_groups_names(vec![group()]),
         ),
-        ApiKey::DescribeCluster => frame(api, version, 1, &DescribeClusterRequest::default()),
+        ApiKey::DescribeCluster => frame(api, version, 1, &describe_cluster(version)),
+        ApiKey::DeleteRecords => frame(api, version, 1, &delete_records()),
+        ApiKey::AlterConfigs => frame(api, version, 1, &alter_configs()),
+        ApiKey::IncrementalAlterConfigs => frame(api, version, 1, &incremental_alter_configs()),
+        ApiKey::ConsumerGroupHeartbeat => frame(api, version, 1, &consumer_group_heartbeat()),
         other => panic!("no sample of {other:?}"),
     }
 }
@@ -98,6 +102,9 @@ fn decode(api: ApiKey, version: i16, body: &mut Bytes) -> Result<usize, String> 
         EndTxn => EndTxnResponse, TxnOffsetCommit => TxnOffsetCommitResponse,
         DescribeConfigs => DescribeConfigsResponse, CreatePartitions => CreatePartitionsResponse,
         DeleteGroups => DeleteGroupsResponse, DescribeCluster => DescribeClusterResponse,
+        DeleteRecords => DeleteRecordsResponse, AlterConfigs => AlterConfigsResponse,
+        IncrementalAlterConfigs => IncrementalAlterConfigsResponse,
+        ConsumerGroupHeartbeat => ConsumerGroupHeartbeatResponse,
     );
     Ok(body.remaining())
 }
@@ -125,7 +132,7 @@ async fn every_announced_version_is_answered() {
     };
     let (broker, listener) = broker(config).await;
     let announced = announced(&listener).await;
-    assert_eq!(announced.len(), 25);
+    assert_eq!(announced.len(), 29);
     for (api, low, high) in announced {
         for version in low..=high {
             // Some samples delete it.
@@ -159,7 +166,7 @@ async fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
     let mut answer = wire.answer().await.expect("answer");
     answer.advance(4);
     let answer = ApiVersionsResponse::decode(&mut answer, 0).expect("version 0");
-    assert_eq!((answer.error_code, answer.api_keys.len()), (35, 25));
+    assert_eq!((answer.error_code, answer.api_keys.len()), (35, 29));
     wire.metadata().await.expect("the connection goes on");
 }
 
@@ -324,4 +331,61 @@ fn create_partitions() -> CreatePartitionsRequest {
         .with_name(topic())
         .with_count(3);
     CreatePartitionsRequest::default().with_topics(vec![topic])
+}
+
+fn describe_cluster(version: i16) -> DescribeClusterRequest {
+    let request = DescribeClusterRequest::default();
+    if version >= 1 {
+        request.with_endpoint_type(1)
+    } else {
+        request
+    }
+}
+
+fn delete_records() -> DeleteRecordsRequest {
+    let partition = |index, offset| {
+        delete_records_request::DeleteRecordsPartition::default()
+            .with_partition_index(index)
+            .with_offset(offset)
+    };
+    let topic = delete_records_request::DeleteRecordsTopic::default()
+        .with_name(topic())
+        .with_partitions(vec![partition(0, -1), partition(0, 1000), partition(9, 0)]);
+    DeleteRecordsRequest::default().with_topics(vec![topic])
+}
+
+fn alter_configs() -> AlterConfigsRequest {
+    let setting = alter_configs_request::AlterableConfig::default()
+        .with_name(text("retention.bytes"))
+        .with_value(Some(text("1000000")));
+    let resource = |name| {
+        alter_configs_request::AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text(name))
+            .with_configs(vec![setting.clone()])
+    };
+    AlterConfigsRequest::default().with_resources(vec![resource("orders"), resource("nothing")])
+}
+
+fn incremental_alter_configs() -> IncrementalAlterConfigsRequest {
+    let setting = |operation, value| {
+        incremental_alter_configs_request::AlterableConfig::default()
+            .with_name(text("cleanup.policy"))
+            .with_config_operation(operation)
+            .with_value(value)
+    };
+    let resource = incremental_alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text("orders"))
+        .with_configs(vec![setting(2, Some(text("compact"))), setting(1, None)]);
+    IncrementalAlterConfigsRequest::default().with_resources(vec![resource])
+}
+
+fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatRequest {
+    let partitions =
+        consumer_group_heartbeat_request::TopicPartitions::default().with_partitions(vec![0, 1]);
+    ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(group())
+        .with_subscribed_topic_names(Some(vec![topic()]))
+        .with_topic_partitions(Some(vec![partitions]))
 }
