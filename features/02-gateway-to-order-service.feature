@@ -28,3 +28,15 @@ Feature: Layer 2, from the API gateway to the order service
     And the customers stop
     And the pipeline settles within 30 seconds
     Then every promise is kept
+
+  @F1.6 @without:order.price-check/amount-is-price-shown
+  Scenario: Prices rise while customers look at the old ones
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And all prices rise by 10 percent
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 15 attempts are refused with "409 price_changed"
+    And at least 15 orders are accepted

@@ -58,3 +58,34 @@ Feature: Layer 3, from the order service to its database
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 1 order ends refunded
+
+  @F3.3 @without:order.statement-timeout/answers-in-time
+  Scenario: Somebody holds a table that every order needs
+    Given the setting DATABASE_STATEMENT_LIMIT_MS of order-service is "400"
+    And customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "products-locked" is injected
+    And customers have placed 60 more orders
+    And the fault heals
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 10 percent of the attempts are left without an answer
+    And at least 30 orders are accepted
+
+  @F3.1 @without:order.pool-timeout/answers-in-time
+  Scenario: Transactions that take long hold every connection to the database
+    Given the setting DATABASE_CONNECTIONS of order-service is "3"
+    And the setting DATABASE_ACQUIRE_LIMIT_MS of order-service is "200"
+    And customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "products-locked" is injected
+    And customers have placed 60 more orders
+    And the fault heals
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 15 percent of the attempts are left without an answer
+    And at least 30 orders are accepted

@@ -11,7 +11,10 @@ impl Expectation {
     pub fn needs(&self) -> &'static [FactKind] {
         match self {
             Self::ProviderAttemptsPerOrder { .. } => &[FactKind::ProviderRequests],
-            Self::FailedShare { .. } | Self::AcceptedOrders { .. } | Self::Refusals { .. } => &[],
+            Self::FailedShare { .. }
+            | Self::AcceptedOrders { .. }
+            | Self::Refusals { .. }
+            | Self::UnansweredShare { .. } => &[],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
             Self::OrdersInState { .. } => &[FactKind::Order],
             Self::ParkedMessages { .. } => &[FactKind::Parked],
@@ -25,7 +28,14 @@ impl Expectation {
         }
         match self {
             Self::ProviderAttemptsPerOrder { at_most } => provider_attempts(joined, *at_most),
-            Self::FailedShare { at_most } => failed_share(joined, *at_most),
+            Self::FailedShare { at_most } => share(joined, *at_most, "failed", |outcome| {
+                !matches!(outcome, OutcomeRow::Done(_))
+            }),
+            Self::UnansweredShare { at_most } => {
+                share(joined, *at_most, "were left without an answer", |outcome| {
+                    matches!(outcome, OutcomeRow::Unknown(_))
+                })
+            }
             Self::AcceptedOrders { at_least } => accepted_orders(joined, *at_least),
             Self::UnitsSold {
                 product_id,
@@ -63,7 +73,13 @@ fn provider_attempts(joined: &Joined<'_>, at_most: u64) -> Verdict {
     offences.verdict(requests.len() as u64, &HEADLINE)
 }
 
-fn failed_share(joined: &Joined<'_>, at_most: f64) -> Verdict {
+/// At most this share of all attempts ended like this.
+fn share(
+    joined: &Joined<'_>,
+    at_most: f64,
+    words: &str,
+    is_meant: impl Fn(OutcomeRow) -> bool,
+) -> Verdict {
     let operations = &joined.history.rows.operations;
     let all = operations.len() as u64;
     if all == 0 {
@@ -71,21 +87,19 @@ fn failed_share(joined: &Joined<'_>, at_most: f64) -> Verdict {
             reason: "no customer attempted anything".to_owned(),
         };
     }
-    let mut offences = operations
-        .iter()
-        .filter(|row| !matches!(row.outcome, OutcomeRow::Done(_)));
-    let failed = offences.clone().count() as u64;
-    let share = failed as f64 / all as f64;
+    let mut offences = operations.iter().filter(|row| is_meant(row.outcome));
+    let first = offences.next().map(|row| Subject::Intent(row.intent));
+    let count = u64::from(first.is_some()) + offences.count() as u64;
+    let share = count as f64 / all as f64;
     if share <= at_most {
         return Verdict::Holds { checked: all };
     }
-    let first = offences.next().map(|row| Subject::Intent(row.intent));
     let sentence = format!(
-        "{failed} of {all} attempts failed, {:.1} %, at most {:.1} % were expected",
+        "{count} of {all} attempts {words}, {:.1} %, at most {:.1} % were expected",
         share * 100.0,
         at_most * 100.0
     );
-    broken(joined, failed, all, sentence, first)
+    broken(joined, count, all, sentence, first)
 }
 
 fn accepted_orders(joined: &Joined<'_>, at_least: u64) -> Verdict {

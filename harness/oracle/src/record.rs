@@ -481,6 +481,11 @@ pub enum Expectation {
         /// Messages, at least.
         at_least: u64,
     },
+    /// The share of customers' attempts that were left without an answer stays within bounds.
+    UnansweredShare {
+        /// Share from 0 to 1.
+        at_most: f64,
+    },
     /// So many attempts of customers were refused for one reason.
     Refusals {
         /// The reason as customers see it, `409 price_changed`.
@@ -492,7 +497,7 @@ pub enum Expectation {
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 8] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
@@ -500,6 +505,7 @@ impl Expectation {
         "orders-in-state",
         "messages-parked",
         "refusals-seen",
+        "answers-in-time",
     ];
 
     /// The name under which a broken expectation is reported, as `@without:` tags name it.
@@ -512,6 +518,7 @@ impl Expectation {
             Self::OrdersInState { .. } => "orders-in-state",
             Self::ParkedMessages { .. } => "messages-parked",
             Self::Refusals { .. } => "refusals-seen",
+            Self::UnansweredShare { .. } => "answers-in-time",
         }
     }
 }

@@ -286,6 +286,7 @@ fn expectations_are_judged_on_the_same_history() {
         in_state("cancelled", 0, None),
         parked(1),
         refused(0),
+        Expectation::UnansweredShare { at_most: 0.1 },
     ];
     for expectation in kept {
         let name = expectation.name();

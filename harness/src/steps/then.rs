@@ -74,6 +74,17 @@ async fn parked(world: &mut DrillWorld, at_least: u64, topic: String) {
     expect(world, Expectation::ParkedMessages { topic, at_least }).await;
 }
 
+#[then(regex = r"^at most (\d+) percent of the attempts are left without an answer$")]
+async fn unanswered_share(world: &mut DrillWorld, percent: u32) {
+    expect(
+        world,
+        Expectation::UnansweredShare {
+            at_most: f64::from(percent) / 100.0,
+        },
+    )
+    .await;
+}
+
 #[then(regex = r#"^at least (\d+) attempts? (?:is|are) refused with "([^"]+)"$"#)]
 async fn refused(world: &mut DrillWorld, at_least: u64, reason: String) {
     expect(world, Expectation::Refusals { reason, at_least }).await;

@@ -135,6 +135,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "When",
+        "all prices rise by 10 percent",
+        "The shop changes its prices; customers who are there go on with what they were shown.",
+    ),
+    step(
+        "When",
         "2 seconds pass",
         "Customers go on, faults stay in force.",
     ),
@@ -182,6 +187,11 @@ pub const STEPS: &[StepDocument] = &[
         "Then",
         "at most 0 orders end declined",
         "No more orders than that came to rest in that state.",
+    ),
+    step(
+        "Then",
+        "at most 10 percent of the attempts are left without an answer",
+        "Unknown outcomes, of all attempts of customers; a refusal is an answer.",
     ),
     step(
         "Then",

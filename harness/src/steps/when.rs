@@ -85,6 +85,13 @@ async fn crossing_rush(world: &mut DrillWorld, customers: u32, products: usize) 
         .await;
 }
 
+#[when(regex = r"^all prices rise by (\d+) percent$")]
+async fn prices_rise(world: &mut DrillWorld, percent: u32) {
+    world
+        .phase(async |drill| drill.prices_rise(percent).await)
+        .await;
+}
+
 #[when(regex = r"^(\d+) seconds? pass(?:es)?$")]
 async fn time_passes(world: &mut DrillWorld, seconds: u64) {
     world

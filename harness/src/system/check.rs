@@ -10,7 +10,7 @@ use firedrill_oracle::record::FactKind;
 use super::{
     Consumes, Count, Endpoint, FactSource, GroupOfTopics, Observations, Place, Settled, Statement,
     fields::{fields, kind_named},
-    shape::{ObservationsShape, ObserveShape, SettledShape},
+    shape::{ObservationsShape, ObserveShape, SettledShape, StatementShape},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Source, suggestion},
@@ -76,25 +76,29 @@ impl Check<'_> {
         for (index, one) in shape.settled.iter().enumerate() {
             settled.extend(self.settled(&index.to_string(), one));
         }
-        let mut products = Vec::new();
-        for (index, one) in shape.arrange.products.iter().enumerate() {
-            let index = index.to_string();
-            self.database(
-                &["arrange", "products", &index, "component"],
-                &one.component,
-            );
-            products.push(Statement {
-                component: one.component.clone(),
-                sql: one.sql.clone(),
-            });
-        }
+        let products = self.statements("products", &shape.arrange.products);
+        let prices = self.statements("prices", &shape.arrange.prices);
         Observations {
             path: self.document.source.path.clone(),
             sources,
             consumes,
             settled,
             products,
+            prices,
         }
+    }
+
+    fn statements(&mut self, of: &str, shapes: &[StatementShape]) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        for (index, one) in shapes.iter().enumerate() {
+            let place = ["arrange", of, &index.to_string(), "component"];
+            self.database(&place, &one.component);
+            statements.push(Statement {
+                component: one.component.clone(),
+                sql: one.sql.clone(),
+            });
+        }
+        statements
     }
 
     fn source(&mut self, index: &str, shape: &ObserveShape) -> Option<FactSource> {

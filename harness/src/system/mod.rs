@@ -41,6 +41,8 @@ pub struct Observations {
     pub settled: Vec<Settled>,
     /// Statements that put products and stock in place, in order.
     pub products: Vec<Statement>,
+    /// Statements that change the prices of products, in order.
+    pub prices: Vec<Statement>,
 }
 
 /// One place that facts of one kind are read from.

@@ -13,8 +13,8 @@ use sqlx::PgPool;
 use tokio::sync::OnceCell;
 
 use super::{
-    Count, Endpoint, FactSource, Observations, Outstanding, Place, Product, Reading, arrange,
-    endpoint,
+    Count, Endpoint, FactSource, Observations, Outstanding, Place, Product, Reading, Statement,
+    arrange, endpoint,
     queue::{QueueReader, QueueRecord},
     sql,
 };
@@ -141,7 +141,32 @@ impl Observer {
     /// # Errors
     /// A statement failed.
     pub async fn arrange_products(&self, products: &[Product]) -> Result<(), ObservationError> {
-        for statement in &self.observations.products {
+        self.arrange(&self.observations.products, products).await
+    }
+
+    /// Gives products that are there the prices of these.
+    ///
+    /// # Errors
+    /// A statement failed, or nothing says how prices are changed.
+    pub async fn change_prices(&self, products: &[Product]) -> Result<(), ObservationError> {
+        if self.observations.prices.is_empty() {
+            return Err(ObservationError {
+                what: "the prices".to_owned(),
+                reason: format!(
+                    "{} has no [[arrange.prices]]",
+                    self.observations.path.display()
+                ),
+            });
+        }
+        self.arrange(&self.observations.prices, products).await
+    }
+
+    async fn arrange(
+        &self,
+        statements: &[Statement],
+        products: &[Product],
+    ) -> Result<(), ObservationError> {
+        for statement in statements {
             let executed = match self.pool(&statement.component) {
                 Ok(pool) => arrange::execute(pool, &statement.sql, products).await,
                 Err(reason) => Err(reason),
@@ -320,6 +345,7 @@ impl Observations {
         sources
             .chain(counts)
             .chain(&self.products)
+            .chain(&self.prices)
             .map(|statement| statement.component.as_str())
     }
 }

@@ -87,6 +87,9 @@ pub(super) struct ArrangeShape {
     /// currency text, units bigint)`, which holds all of them at once.
     #[serde(default)]
     pub(super) products: Vec<StatementShape>,
+    /// New prices of products that are there, read from the same relation.
+    #[serde(default)]
+    pub(super) prices: Vec<StatementShape>,
 }
 
 /// SQL on the database of a component.

@@ -83,6 +83,26 @@ impl Drill {
         Ok(for_sale.iter().take(products).map(line).collect())
     }
 
+    /// Raises the price of everything that is for sale; customers who are there go on with what they were shown.
+    ///
+    /// # Errors
+    /// The pipeline could not be started, or the prices could not be changed.
+    pub async fn prices_rise(&mut self, percent: u32) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        let running = self.running()?;
+        let risen = |product: &Product| Product {
+            price_minor: product.price_minor
+                + (product.price_minor * i64::from(percent) / 100).max(1),
+            ..product.clone()
+        };
+        let products: Vec<_> = running.assortment.products.iter().map(risen).collect();
+        running
+            .observer
+            .change_prices(&products)
+            .await
+            .map_err(in_words)
+    }
+
     async fn rush(
         &mut self,
         count: u32,
