@@ -138,13 +138,21 @@ fn describe(call: &Call<'_>, name: &str, topic: &Topic) -> MetadataResponseTopic
         .with_partitions((0..topic.partitions.len()).map(partition).collect())
 }
 
+/// The types of keys that have a coordinator.
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
 pub(super) fn find_coordinator(
     call: &mut Call<'_>,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let advertised = call.listener.advertised();
     let (host, port) = (text(&advertised.host), i32::from(advertised.port));
-    let error = code(&call.spare());
+    let known = match request.key_type {
+        GROUP | TRANSACTION => call.spare(),
+        _ => Err(ResponseError::InvalidRequest),
+    };
+    let error = code(&known);
     if call.version <= 3 {
         return FindCoordinatorResponse::default()
             .with_error_code(error)

@@ -5,7 +5,7 @@
 //! the others waiting for `fetch.wait.max.ms`. A fetch with a partition that the previous one did not name is
 //! therefore answered after `first_fetch_wait`.
 
-use super::{Call, code};
+use super::{Call, check_leader_epoch, code};
 use crate::cluster::Models;
 use crate::connection::Ended;
 use crate::events::EventKind;
@@ -164,6 +164,7 @@ fn read(
         .topics
         .partition(topic, wanted.partition)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    check_leader_epoch(wanted.current_leader_epoch)?;
     let (start, end, last_stable) = (partition.start(), partition.end(), partition.last_stable());
     if !(start..=end).contains(&wanted.fetch_offset) {
         return Err(ResponseError::OffsetOutOfRange);

@@ -237,6 +237,14 @@ fn code<T>(result: &Result<T, ResponseError>) -> i16 {
     result.as_ref().err().map_or(0, ResponseError::code)
 }
 
+/// No leader was ever replaced here: whoever has heard of an epoch after the first is ahead of this broker.
+fn check_leader_epoch(current_leader_epoch: i32) -> Result<(), ResponseError> {
+    if current_leader_epoch > 0 {
+        return Err(ResponseError::UnknownLeaderEpoch);
+    }
+    Ok(())
+}
+
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }

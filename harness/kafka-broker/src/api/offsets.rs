@@ -1,6 +1,6 @@
 //! Offsets of partitions and of groups: ListOffsets, OffsetCommit, OffsetFetch.
 
-use super::{Call, code};
+use super::{Call, check_leader_epoch, code};
 use crate::cluster::Models;
 use crate::groups::{Committed, Committer};
 use kafka_protocol::error::ResponseError;
@@ -67,10 +67,13 @@ fn find_offset(
         .topics
         .partition(topic, wanted.partition_index)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    check_leader_epoch(wanted.current_leader_epoch)?;
     Ok(match wanted.timestamp {
         LATEST if isolation_level == READ_COMMITTED => (partition.last_stable(), -1),
         LATEST => (partition.end(), -1),
         EARLIEST => (partition.start(), -1),
+        // What stands for other special offsets came with later versions of this request.
+        special if special < EARLIEST => return Err(ResponseError::UnsupportedVersion),
         timestamp => partition.find_by_time(timestamp).unwrap_or((-1, -1)),
     })
 }
@@ -112,9 +115,6 @@ fn may_commit(
     group: &str,
     committer: Committer<'_>,
 ) -> Result<(), ResponseError> {
-    if group.is_empty() {
-        return Err(ResponseError::InvalidGroupId);
-    }
     if models.groups.get(group).is_none() && committer.generation >= 0 {
         return Err(ResponseError::IllegalGeneration);
     }

@@ -39,11 +39,15 @@ pub(super) fn init_producer_id(
         id: request.producer_id.0,
         epoch: request.producer_epoch,
     });
+    // A producer knows both its id and its epoch, or neither.
+    let half_known =
+        call.version >= 3 && (request.producer_id.0 < 0) != (request.producer_epoch < 0);
     let longest = call.cluster.config.max_transaction_timeout;
     let most_ids = call.cluster.config.max_transactional_ids;
     let producer = call.spare().and_then(|()| match &request.transactional_id {
         None => Ok(call.change(|models| models.transactions.new_producer())),
         Some(id) if id.is_empty() => Err(ResponseError::InvalidRequest),
+        Some(_) if half_known => Err(ResponseError::InvalidRequest),
         Some(_) if timeout.is_zero() || timeout > longest => {
             Err(ResponseError::InvalidTransactionTimeout)
         }

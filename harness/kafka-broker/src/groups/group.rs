@@ -109,17 +109,18 @@ impl Group {
         Ok(())
     }
 
-    /// The member of this id; a static member that another process replaced is fenced.
+    /// The member of this id; one whose instance id nobody has is unknown, one that another process replaced is fenced.
     pub(super) fn identify(
         &mut self,
         id: &StrBytes,
         instance: Option<&StrBytes>,
     ) -> Result<&mut Member, ResponseError> {
-        let replaced = instance
-            .and_then(|instance| self.with_instance(instance))
-            .is_some_and(|member| member.id != *id);
-        if replaced {
-            return Err(ResponseError::FencedInstanceId);
+        if let Some(instance) = instance {
+            let member = self.with_instance(instance);
+            let member = member.ok_or(ResponseError::UnknownMemberId)?;
+            if member.id != *id {
+                return Err(ResponseError::FencedInstanceId);
+            }
         }
         self.member_mut(id).ok_or(ResponseError::UnknownMemberId)
     }

@@ -43,13 +43,14 @@ impl Group {
         committer: Committer<'_>,
         now: Instant,
     ) -> Result<(), ResponseError> {
-        if committer.generation < 0 {
-            let outside = committer.member_id.is_empty() && self.state == GroupState::Empty;
-            return if outside {
-                Ok(())
-            } else {
-                Err(ResponseError::UnknownMemberId)
-            };
+        if committer.generation < 0 && self.state == GroupState::Empty {
+            return Ok(());
+        }
+        let outside = committer.generation < 0
+            && committer.member_id.is_empty()
+            && committer.instance_id.is_none();
+        if outside {
+            return Err(ResponseError::UnknownMemberId);
         }
         self.hear(
             committer.member_id,

@@ -167,7 +167,7 @@ fn only_outsiders_of_an_empty_group_commit_without_a_generation() {
     );
     assert_eq!(
         group.may_commit(committer(&a, -1), now),
-        Err(ResponseError::UnknownMemberId)
+        Err(ResponseError::IllegalGeneration)
     );
     assert_eq!(
         group.may_commit(committer(&text("z"), 1), now),

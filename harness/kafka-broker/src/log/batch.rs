@@ -31,18 +31,20 @@ pub(crate) struct BatchHeader {
 impl BatchHeader {
     /// Reads and checks exactly one batch: length, format, checksum, and the record count where it can be counted.
     pub(crate) fn parse(batch: &[u8]) -> Result<Self, ResponseError> {
+        // As in Kafka, what ends before the batch does is no batch at all.
+        let Some(length) = batch.get(8..UNCOUNTED_BYTES) else {
+            return Err(ResponseError::InvalidRecord);
+        };
+        let counted =
+            usize::try_from(i32_at(length, 0)).map_err(|_| ResponseError::CorruptMessage)?;
+        if counted + UNCOUNTED_BYTES != batch.len() {
+            return Err(ResponseError::InvalidRecord);
+        }
         if batch.len() < HEADER_BYTES {
             return Err(ResponseError::CorruptMessage);
         }
         if batch[16] != FORMAT {
             return Err(ResponseError::UnsupportedForMessageFormat);
-        }
-        let counted =
-            usize::try_from(i32_at(batch, 8)).map_err(|_| ResponseError::CorruptMessage)?;
-        match (counted + UNCOUNTED_BYTES).cmp(&batch.len()) {
-            std::cmp::Ordering::Equal => {}
-            std::cmp::Ordering::Less => return Err(ResponseError::InvalidRecord),
-            std::cmp::Ordering::Greater => return Err(ResponseError::CorruptMessage),
         }
         if crc32c::crc32c(&batch[CHECKED_FROM..]).to_be_bytes() != batch[17..CHECKED_FROM] {
             return Err(ResponseError::CorruptMessage);

@@ -114,7 +114,7 @@ impl Partition {
         })
     }
 
-    /// Ends the producer's transaction here, if it has one, and refuses epochs before `epoch`.
+    /// Ends the producer's transaction here, whether it wrote something or not, and refuses epochs before `epoch`.
     pub(crate) fn end_transaction(
         &mut self,
         timestamp: i64,
@@ -123,9 +123,7 @@ impl Partition {
         commit: bool,
     ) {
         self.producers.fence(producer_id, epoch);
-        let Some(first) = self.open.remove(&producer_id) else {
-            return;
-        };
+        let first = self.open.remove(&producer_id);
         let header = BatchHeader {
             attributes: 0x30,
             record_count: 1,
@@ -141,7 +139,9 @@ impl Partition {
             timestamp,
             true,
         );
-        if !commit {
+        if let Some(first) = first
+            && !commit
+        {
             self.aborted.push(Aborted {
                 producer_id,
                 first,
@@ -221,7 +221,7 @@ impl Partition {
     pub(crate) fn find_by_time(&self, timestamp_ms: i64) -> Option<(i64, i64)> {
         self.batches
             .iter()
-            .filter(|batch| !batch.control && batch.max_timestamp >= timestamp_ms)
+            .filter(|batch| batch.max_timestamp >= timestamp_ms)
             .find_map(|batch| {
                 let skipped = (self.start - batch.first).max(0);
                 if batch.compressed {
