@@ -87,5 +87,16 @@ Feature: Layer 3, from the order service to its database
     And the customers stop
     And the pipeline settles within 30 seconds
     Then every promise is kept
-    And at most 15 percent of the attempts are left without an answer
+    And at most 30 percent of the attempts are left without an answer
     And at least 30 orders are accepted
+
+  @without:order.reconnect/failures-bounded
+  Scenario: Every connection to the database is lost, again and again
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "order-database-cut-off-repeatedly" is injected
+    And customers have placed 140 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 50 percent of the attempts fail

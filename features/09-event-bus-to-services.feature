@@ -13,3 +13,14 @@ Feature: Layer 9, from the event bus to the services behind it
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And exactly 30 units are sold
+
+  @F9.4 @without:order.inbox-dedup/audit-complete
+  Scenario: Every answer to the order service is published twice, and only its inbox keeps it from believing so
+    Given the defence order.version-check is off
+    When the fault "every-event-twice" is injected
+    And 30 customers order 1 unit of the same product at the same moment
+    And the fault is felt 80 times
+    And the fault heals
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And exactly 30 units are sold
