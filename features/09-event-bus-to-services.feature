@@ -24,3 +24,15 @@ Feature: Layer 9, from the event bus to the services behind it
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And exactly 30 units are sold
+
+  @F9.2 @without:payment.version-tolerance/messages-parked
+  Scenario: An order service of a later build adds a field to its commands
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "payment-commands-with-new-fields" is injected
+    And customers have placed 20 more orders
+    And the customers stop
+    And the fault is felt 8 times
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 0 messages of payment-commands are parked

@@ -14,7 +14,8 @@ impl Expectation {
             Self::FailedShare { .. }
             | Self::AcceptedOrders { .. }
             | Self::Refusals { .. }
-            | Self::UnansweredShare { .. } => &[],
+            | Self::UnansweredShare { .. }
+            | Self::FaultFelt { .. } => &[],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
             Self::OrdersInState { .. } => &[FactKind::Order],
             Self::ParkedMessages { .. } => &[FactKind::Parked],
@@ -46,8 +47,13 @@ impl Expectation {
                 at_least,
                 at_most,
             } => orders_in_state(joined, state, *at_least, *at_most),
-            Self::ParkedMessages { topic, at_least } => parked_messages(joined, topic, *at_least),
             Self::Refusals { reason, at_least } => refusals(joined, reason, *at_least),
+            Self::ParkedMessages {
+                topic,
+                at_least,
+                at_most,
+            } => parked_messages(joined, topic, *at_least, *at_most),
+            Self::FaultFelt { fault, at_most } => fault_felt(joined, fault, *at_most),
         }
     }
 }
@@ -204,13 +210,26 @@ fn orders_in_state(
     )
 }
 
-fn parked_messages(joined: &Joined<'_>, topic: &str, at_least: u64) -> Verdict {
+fn parked_messages(
+    joined: &Joined<'_>,
+    topic: &str,
+    at_least: u64,
+    at_most: Option<u64>,
+) -> Verdict {
     let key = joined.history.names.topics.find(topic);
-    let parked = &joined.history.rows.parked;
-    let count = parked
+    let mut parked = joined
+        .history
+        .rows
+        .parked
         .iter()
-        .filter(|row| Some(row.place.topic) == key)
-        .count() as u64;
+        .filter(|row| Some(row.place.topic) == key);
+    let count = parked.clone().count() as u64;
+    if let Some(at_most) = at_most.filter(|at_most| count > *at_most) {
+        let sentence =
+            format!("{count} messages of {topic} were parked, at most {at_most} were expected");
+        let first = parked.next().map(|row| Subject::Message(row.place, None));
+        return broken(joined, count - at_most, count, sentence, first);
+    }
     if count >= at_least {
         return Verdict::Holds { checked: count };
     }
@@ -242,6 +261,23 @@ fn refusals(joined: &Joined<'_>, reason: &str, at_least: u64) -> Verdict {
         sentence,
         None,
     )
+}
+
+/// How often a fault was felt in all. One that nobody felt at all says nothing about who leaves it alone.
+fn fault_felt(joined: &Joined<'_>, fault: &str, at_most: u64) -> Verdict {
+    let felt = joined.history.felt.iter().filter(|row| row.fault == fault);
+    let count: u64 = felt.map(|row| row.count).sum();
+    if count == 0 {
+        return Verdict::Undetermined {
+            reason: format!("nobody felt the fault \"{fault}\""),
+        };
+    }
+    if count <= at_most {
+        return Verdict::Holds { checked: count };
+    }
+    let sentence =
+        format!("the fault \"{fault}\" was felt {count} times, at most {at_most} were expected");
+    broken(joined, count - at_most, count, sentence, None)
 }
 
 fn moving(sentence: &str) -> Verdict {

@@ -474,12 +474,22 @@ pub enum Expectation {
         /// Orders, at most.
         at_most: Option<u64>,
     },
-    /// Every message of a topic was parked at most so often, or at least so many were parked in all.
+    /// So many messages of a topic were parked.
     ParkedMessages {
         /// Topic, without the drill's prefix.
         topic: String,
         /// Messages, at least.
         at_least: u64,
+        /// Messages, at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<u64>,
+    },
+    /// A fault was not felt more often than this, by its own witness: who is hurt leaves it alone.
+    FaultFelt {
+        /// Name of the profile.
+        fault: String,
+        /// How often, at most.
+        at_most: u64,
     },
     /// The share of customers' attempts that were left without an answer stays within bounds.
     UnansweredShare {
@@ -497,7 +507,7 @@ pub enum Expectation {
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
@@ -506,6 +516,7 @@ impl Expectation {
         "messages-parked",
         "refusals-seen",
         "answers-in-time",
+        "fault-felt-bounded",
     ];
 
     /// The name under which a broken expectation is reported, as `@without:` tags name it.
@@ -519,6 +530,7 @@ impl Expectation {
             Self::ParkedMessages { .. } => "messages-parked",
             Self::Refusals { .. } => "refusals-seen",
             Self::UnansweredShare { .. } => "answers-in-time",
+            Self::FaultFelt { .. } => "fault-felt-bounded",
         }
     }
 }

@@ -110,6 +110,22 @@ fn what_was_felt_is_told() {
 }
 
 #[test]
+fn a_fault_is_left_alone_or_it_is_not() {
+    let bounded = |at_most| {
+        Record::Expectation(Expectation::FaultFelt {
+            fault: "cut".to_owned(),
+            at_most,
+        })
+    };
+    let judged_with = |records: Vec<Record>| judged(with(healthy(), records)).verdict;
+    let twice = |at_most| vec![started("cut"), felt("cut", 3, 1), bounded(at_most)];
+    assert_eq!(judged_with(twice(3)), DrillVerdict::Passed);
+    assert_eq!(judged_with(twice(2)), DrillVerdict::Violated);
+    let nobody = vec![bounded(3)];
+    assert_eq!(judged_with(nobody), DrillVerdict::Undetermined);
+}
+
+#[test]
 fn errors_of_the_harness_prevail() {
     let mut broken = healthy();
     broken.retain(|record| !matches!(record, Record::Fact(Fact::Charge { .. })));
@@ -258,9 +274,10 @@ fn lines_are_read_or_refused() {
 
 #[test]
 fn expectations_are_judged_on_the_same_history() {
-    let parked = |at_least| Expectation::ParkedMessages {
+    let parked = |at_least, at_most| Expectation::ParkedMessages {
         topic: "payment-commands".to_owned(),
         at_least,
+        at_most,
     };
     let refused = |at_least| Expectation::Refusals {
         reason: "429 too many requests".to_owned(),
@@ -284,9 +301,10 @@ fn expectations_are_judged_on_the_same_history() {
         sold(Some("p-nowhere"), 0),
         in_state("refunded", 2, Some(2)),
         in_state("cancelled", 0, None),
-        parked(1),
         refused(0),
         Expectation::UnansweredShare { at_most: 0.1 },
+        parked(1, None),
+        parked(0, Some(1)),
     ];
     for expectation in kept {
         let name = expectation.name();
@@ -302,8 +320,9 @@ fn expectations_are_judged_on_the_same_history() {
         sold(Some("p-0001"), 38),
         in_state("refunded", 3, None),
         in_state("fulfilled", 0, Some(36)),
-        parked(2),
         refused(1_000),
+        parked(2, None),
+        parked(0, Some(0)),
     ];
     for expectation in broken {
         let name = expectation.name();

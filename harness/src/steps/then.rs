@@ -71,7 +71,27 @@ async fn at_most_orders_end(world: &mut DrillWorld, at_most: u64, state: String)
 
 #[then(regex = r"^at least (\d+) messages? of ([a-z-]+) (?:is|are) parked$")]
 async fn parked(world: &mut DrillWorld, at_least: u64, topic: String) {
-    expect(world, Expectation::ParkedMessages { topic, at_least }).await;
+    let expectation = Expectation::ParkedMessages {
+        topic,
+        at_least,
+        at_most: None,
+    };
+    expect(world, expectation).await;
+}
+
+#[then(regex = r"^at most (\d+) messages? of ([a-z-]+) (?:is|are) parked$")]
+async fn at_most_parked(world: &mut DrillWorld, at_most: u64, topic: String) {
+    let expectation = Expectation::ParkedMessages {
+        topic,
+        at_least: 0,
+        at_most: Some(at_most),
+    };
+    expect(world, expectation).await;
+}
+
+#[then(regex = r#"^the fault "([^"]+)" was felt at most (\d+) times?$"#)]
+async fn felt_at_most(world: &mut DrillWorld, fault: String, at_most: u64) {
+    expect(world, Expectation::FaultFelt { fault, at_most }).await;
 }
 
 #[then(regex = r"^at most (\d+) percent of the attempts are left without an answer$")]

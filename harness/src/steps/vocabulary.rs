@@ -203,6 +203,16 @@ pub const STEPS: &[StepDocument] = &[
         "at least 1 message of payment-commands is parked",
         "So many messages of that topic were given up and kept in its dead-letter topic.",
     ),
+    step(
+        "Then",
+        "at most 0 messages of payment-commands are parked",
+        "No more messages of that topic than that were given up.",
+    ),
+    step(
+        "Then",
+        "the fault \"provider-fails-before-booking\" was felt at most 40 times",
+        "Who is hurt leaves the cause alone: its witness counted no more than that.",
+    ),
 ];
 
 /// The steps as the check before the start sees them: words, and the names inside them.

@@ -14,6 +14,9 @@ pub mod payment;
 pub mod topic;
 
 pub use inventory::{InventoryEvent, InventoryEventKind};
-pub use message::{Envelope, Kind, MessageError, VERSION, deterministic_id, read, write};
+pub use message::{
+    Envelope, Kind, MessageError, VERSION, deterministic_id, read, read_whatever_version,
+    unknown_fields, write,
+};
 pub use order::{Line, OrderEvent, OrderEventBody, OrderEventKind};
 pub use payment::{PaymentCommand, PaymentCommandKind, PaymentResult, PaymentResultKind};

@@ -78,17 +78,15 @@ pub enum MessageError {
     Fields(String),
 }
 
+type Fields = serde_json::Map<String, serde_json::Value>;
+
 /// Reads a message: refuses unknown versions, ignores unknown fields.
 ///
 /// # Errors
 /// See [`MessageError`]; the version is looked at before any other field, so that a message of a later version is never
 /// reported as a malformed one.
 pub fn read<K: DeserializeOwned>(payload: &[u8]) -> Result<Envelope<K>, MessageError> {
-    let value: serde_json::Value = serde_json::from_slice(payload)
-        .map_err(|error| MessageError::NotJson(error.to_string()))?;
-    let fields = value
-        .as_object()
-        .ok_or_else(|| MessageError::NotJson("the payload is another JSON value".to_owned()))?;
+    let fields = object(payload)?;
     let found = fields
         .get("version")
         .and_then(serde_json::Value::as_u64)
@@ -96,7 +94,48 @@ pub fn read<K: DeserializeOwned>(payload: &[u8]) -> Result<Envelope<K>, MessageE
     if found != u64::from(VERSION) {
         return Err(MessageError::UnknownVersion { found });
     }
-    serde_json::from_value(value).map_err(|error| MessageError::Fields(error.to_string()))
+    envelope(fields)
+}
+
+/// Reads a message and takes its fields for what this build knows, whatever version it says it has: what a reader does
+/// that does not protect itself from later versions.
+///
+/// # Errors
+/// See [`MessageError`]; never about the version.
+pub fn read_whatever_version<K: DeserializeOwned>(
+    payload: &[u8],
+) -> Result<Envelope<K>, MessageError> {
+    let mut fields = object(payload)?;
+    fields.insert("version".to_owned(), VERSION.into());
+    envelope(fields)
+}
+
+/// The fields of a payload that a message which was read from it does not have: those that this build does not know.
+///
+/// # Errors
+/// See [`MessageError`].
+pub fn unknown_fields<K: Serialize>(
+    payload: &[u8],
+    message: &Envelope<K>,
+) -> Result<Vec<String>, MessageError> {
+    let known = write(message)?;
+    let names = object(payload)?.into_iter().map(|(name, _)| name);
+    Ok(names.filter(|name| known.get(name).is_none()).collect())
+}
+
+fn object(payload: &[u8]) -> Result<Fields, MessageError> {
+    match serde_json::from_slice(payload) {
+        Ok(serde_json::Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(MessageError::NotJson(
+            "the payload is another JSON value".to_owned(),
+        )),
+        Err(error) => Err(MessageError::NotJson(error.to_string())),
+    }
+}
+
+fn envelope<K: DeserializeOwned>(fields: Fields) -> Result<Envelope<K>, MessageError> {
+    serde_json::from_value(serde_json::Value::Object(fields))
+        .map_err(|error| MessageError::Fields(error.to_string()))
 }
 
 /// Writes a message as JSON.
@@ -151,6 +190,31 @@ mod tests {
             fields.insert("loyalty".into(), "gold".into());
         });
         assert!(read::<PaymentCommandKind>(&payload).is_ok());
+    }
+
+    #[test]
+    fn unknown_fields_can_be_named() {
+        let payload = changed(|fields| {
+            fields.insert("loyalty".into(), "gold".into());
+        });
+        let message = read::<PaymentCommandKind>(&payload).expect("reads");
+        let unknown = unknown_fields(&payload, &message).expect("an object");
+        assert_eq!(unknown, ["loyalty"]);
+        assert!(
+            unknown_fields(&changed(|_| ()), &message)
+                .expect("an object")
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_reader_without_protection_guesses_what_a_later_version_means() {
+        let payload = changed(|fields| {
+            fields.insert("version".into(), 2.into());
+        });
+        let guessed: PaymentCommand = read_whatever_version(&payload).expect("guesses");
+        assert_eq!(guessed, charge());
+        assert!(read_whatever_version::<PaymentCommandKind>(b"[]").is_err());
     }
 
     #[test]

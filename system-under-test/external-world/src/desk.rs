@@ -34,6 +34,11 @@ pub trait Wish: Send + Sync + 'static {
     /// Refuses it for good and says how that is answered.
     fn decline(&self) -> impl Future<Output = Result<Response, Problem>> + Send;
 
+    /// Says how it is answered when the version of the API that it was made for is served no more.
+    fn after_retirement(&self) -> Problem {
+        Problem::version_retired()
+    }
+
     /// 200, and yet an error: what a script may ask for.
     fn error_in_disguise(&self) -> Response;
 }
@@ -100,6 +105,7 @@ async fn act<W: Wish>(conduct: Conduct, wish: &W) -> Result<Response, Problem> {
         Act::RateLimited(seconds) => Err(Problem::rate_limited(seconds)),
         Act::ErrorBody => Ok(wish.error_in_disguise()),
         Act::Decline => wish.decline().await,
+        Act::RetireVersion => Err(wish.after_retirement()),
         Act::Hang(_) => Err(Problem::scripted(504)),
         Act::FailAfterBooking(status) => {
             wish.book().await?;

@@ -51,6 +51,18 @@ impl Problem {
         }
     }
 
+    /// The version of the API that was asked for is served no more.
+    pub fn version_retired() -> Self {
+        let message = "version 1 is retired, ask in version 2";
+        Self::new(StatusCode::GONE, "version_retired", message)
+    }
+
+    /// There is no such version of the API.
+    pub fn unknown_version() -> Self {
+        let message = "there is no such version, this is version 1";
+        Self::new(StatusCode::BAD_REQUEST, "unknown_version", message)
+    }
+
     /// A fail-point acted.
     pub fn injected(message: impl ToString) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "injected", message)

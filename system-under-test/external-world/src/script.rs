@@ -46,6 +46,8 @@ pub enum Behaviour {
     RateLimit,
     /// Refuses for good: the card is declined, the recipient is not accepted.
     Decline,
+    /// Retires version 1 of the API: who asks in it is told so, who names no version is served in version 2.
+    RetireVersion,
 }
 
 /// A script as it is set over the control API.
@@ -126,6 +128,8 @@ pub enum Act {
     RateLimited(u64),
     /// Refuse for good.
     Decline,
+    /// Serve version 2 of the API only.
+    RetireVersion,
 }
 
 /// A script and what it has done so far, as the control API shows it.
@@ -199,6 +203,7 @@ impl<K: RequestKind> Script<K> {
             Behaviour::Hang => Act::Hang(self.delay().unwrap_or(HANG_DEFAULT)),
             Behaviour::RateLimit => Act::RateLimited(retry_after_s(self.limiter.as_ref()?)?),
             Behaviour::Decline => Act::Decline,
+            Behaviour::RetireVersion => Act::RetireVersion,
         };
         self.acted += 1;
         Some(act)

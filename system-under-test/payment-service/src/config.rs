@@ -33,6 +33,8 @@ pub struct Config {
     pub ca_file: PathBuf,
     /// How long calls to the provider may take.
     pub calls: CallLimits,
+    /// How often the trusted certificates are looked at again.
+    pub ca_reload: Duration,
     /// Bounds of all calls together.
     pub gate: GateLimits,
     /// How a payment is pursued.
@@ -47,12 +49,21 @@ impl Config {
     /// Reads the settings.
     pub fn read(settings: &mut Settings) -> Self {
         let defences = settings.defences();
+        let kafka = KafkaSettings {
+            only_blame_counts: defences.on(Protection::RetryPolicy),
+            ..KafkaSettings::read(settings)
+        };
         Self {
             database: DatabaseSettings::read(settings),
-            kafka: KafkaSettings::read(settings),
+            kafka,
             provider_url: provider_url(settings),
             ca_file: settings.required_path("CA_FILE", "the path of trusted certificates in PEM"),
             calls: calls(settings, &defences),
+            ca_reload: Duration::from_millis(settings.number(
+                "CA_RELOAD_MS",
+                5_000,
+                10..=3_600_000,
+            )),
             gate: gate(settings),
             pursuit: pursuit(settings),
             patience: Duration::from_millis(settings.number(
@@ -93,11 +104,13 @@ fn gate(settings: &mut Settings) -> GateLimits {
             RATE_PER_S,
             NonZeroU32::MIN..=NonZeroU32::MAX,
         ),
+        slow_start: settings.duration_ms("SLOW_START_MS", 10_000),
         concurrency: settings.number("PROVIDER_CONCURRENCY", 8, 1..=1_000),
         breaker: BreakerPolicy {
             failures: settings.number("BREAKER_FAILURES", 10, 1..=10_000),
             open_for: Duration::from_millis(settings.number("BREAKER_OPEN_MS", 2_000, 1..=600_000)),
             probes: settings.number("BREAKER_PROBES", 2, 1..=100),
+            half_open: true,
         },
         retry_percent: settings.number("RETRY_BUDGET_PERCENT", 20, 0..=100),
         retry_min_per_s: settings.number("RETRY_BUDGET_MIN_PER_S", 5, 1..=10_000),

@@ -23,6 +23,24 @@ service_kit::defences! {
         RateLimit = "rate-limit",
         /// Calls under way at the same time are bounded.
         ConcurrencyLimit = "concurrency-limit",
+        /// A provider that was left alone is tried with a few calls before all are let through again.
+        HalfOpen = "half-open",
+        /// After the start calls are let through ever faster, not all at once.
+        SlowStart = "slow-start",
+        /// The provider is told which version of its API is meant, and an answer in another one is not believed.
+        VersionCheck = "version-check",
+        /// Nobody is asked whose certificate does not descend from one that is trusted.
+        TlsVerify = "tls-verify",
+        /// Trusted certificates that change on the disk are taken up while the service runs.
+        CaReload = "ca-reload",
+        /// A command of an unknown major version is parked, not guessed.
+        SchemaCheck = "schema-check",
+        /// A command with fields that this build does not know is understood all the same.
+        VersionTolerance = "version-tolerance",
+        /// A refund that comes before its charge waits for it.
+        SequenceCheck = "sequence-check",
+        /// Only a message that is itself to blame is ever given up.
+        RetryPolicy = "retry-policy",
         /// An unknown outcome is cleared up with the provider instead of being taken for a no.
         Reconcile = "reconcile",
         /// A message that can never be processed is parked instead of being tried for ever.

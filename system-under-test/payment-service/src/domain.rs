@@ -76,6 +76,11 @@ pub enum Attempted {
         /// When the provider wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// Certainly not booked: the provider no longer speaks our version. Somebody must see to it.
+    Retired {
+        /// Why, in words.
+        why: String,
+    },
     /// It may have been booked.
     Unknown {
         /// Why, in words.
@@ -194,6 +199,7 @@ impl Progress {
             }
             Attempted::Declined { reason } => return Next::Settle(Settled::Declined { reason }),
             Attempted::NotBooked { why, retry_after } => (why, retry_after.unwrap_or_default()),
+            Attempted::Retired { why } => (why, Duration::ZERO),
             Attempted::Unknown { why } => {
                 self.doubtful = true;
                 (why, Duration::ZERO)
@@ -326,6 +332,18 @@ mod tests {
             );
         }
         assert_eq!(progress.failures(), 50);
+    }
+
+    #[test]
+    fn a_provider_that_no_longer_speaks_our_version_is_waited_for() {
+        let mut progress = Progress::new(FULL, false);
+        for _ in 0..20 {
+            let retired = Attempted::Retired {
+                why: "gone".to_owned(),
+            };
+            assert_eq!(progress.attempted(retired), Next::Attempt(Duration::ZERO));
+        }
+        assert!(!progress.is_doubtful());
     }
 
     #[test]

@@ -16,7 +16,8 @@ use config::Config;
 use defences::Protection;
 use events::commands::{AFTER_WORK, Commands};
 use payment::Payments;
-use provider::client::{ProviderAddress, ProviderClient};
+use provider::client::{Checks, ProviderAddress, ProviderClient};
+use provider::connections::Connections;
 use provider::gate::Gate;
 use store::Store;
 
@@ -29,10 +30,16 @@ pub mod provider;
 pub mod store;
 
 /// The database's migrations: file name and text.
-pub const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_payments.sql",
-    include_str!("../migrations/0001_payments.sql"),
-)];
+pub const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_payments.sql",
+        include_str!("../migrations/0001_payments.sql"),
+    ),
+    (
+        "0002_early_refunds.sql",
+        include_str!("../migrations/0002_early_refunds.sql"),
+    ),
+];
 
 /// Starts the service: health, database, producer, consumer.
 ///
@@ -65,8 +72,22 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 
 fn payments(config: &Config, service: &Service) -> anyhow::Result<Payments> {
     let address = ProviderAddress::read(&config.provider_url, &config.ca_file)?;
-    let check_body = config.defences.on(Protection::BodyCheck);
-    let client = ProviderClient::new(&address, config.calls, check_body)?;
+    let verify = config.defences.on(Protection::TlsVerify);
+    let connections = Connections::new(&address.ca_pem, config.calls, verify)?;
+    if config.defences.on(Protection::CaReload) {
+        let following = connections.clone().follow(
+            config.ca_file.clone(),
+            address.ca_pem,
+            config.ca_reload,
+            service.shutdown.clone(),
+        );
+        service.spawn("ca-reload", following);
+    }
+    let checks = Checks {
+        body: config.defences.on(Protection::BodyCheck),
+        version: config.defences.on(Protection::VersionCheck),
+    };
+    let client = ProviderClient::new(&address.url, connections, checks)?;
     let gate = Gate::new(config.gate, &config.defences);
     Ok(Payments::new(
         client,

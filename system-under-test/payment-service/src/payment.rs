@@ -7,9 +7,9 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use service_kit::defences::Defences;
-use service_kit::metrics::{Counters, Metrics};
+use service_kit::metrics::{Counters, Gauge, Metrics};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::defences::Protection;
 use crate::domain::{Attempted, Kind, LookedUp, Next, Persistence, Progress, Settled};
@@ -35,6 +35,8 @@ pub struct Payments {
     backoff: Backoff,
     persistence: Persistence,
     send_key: bool,
+    /// Whether the provider's wish to be left alone is kept.
+    keeps_quiet: bool,
     rng: Mutex<ChaCha8Rng>,
     metrics: PaymentMetrics,
 }
@@ -89,6 +91,7 @@ impl Payments {
                 reconcile: defences.on(Protection::Reconcile),
             },
             send_key: defences.on(Protection::IdempotencyKey),
+            keeps_quiet: defences.on(Protection::RateLimit),
             rng: Mutex::new(ChaCha8Rng::seed_from_u64(pursuit.seed)),
             metrics: PaymentMetrics::new(metrics),
         }
@@ -190,6 +193,11 @@ impl Payments {
             .client
             .attempt(payment.order, self.send_key.then_some(key))
             .await;
+        let result = if self.keeps_quiet {
+            result
+        } else {
+            deaf(result)
+        };
         let word = match &result {
             Attempted::Booked { .. } => {
                 pass.answered();
@@ -217,6 +225,11 @@ impl Payments {
                 pass.failed();
                 "not_booked"
             }
+            Attempted::Retired { why } => {
+                error!(key, why, "the provider has retired our version of its API");
+                pass.failed();
+                "retired"
+            }
             Attempted::Unknown { why } => {
                 warn!(key, why, "outcome unknown");
                 pass.failed();
@@ -224,6 +237,8 @@ impl Payments {
             }
         };
         self.metrics.count(payment.order.kind(), word);
+        self.metrics
+            .retired(matches!(result, Attempted::Retired { .. }));
         result
     }
 
@@ -252,9 +267,24 @@ impl Payments {
     }
 }
 
+/// What an attempt showed to somebody who does not hear that the provider wants to be left alone.
+fn deaf(result: Attempted) -> Attempted {
+    match result {
+        Attempted::NotBooked {
+            why,
+            retry_after: Some(_),
+        } => Attempted::NotBooked {
+            why,
+            retry_after: Some(Duration::ZERO),
+        },
+        other => other,
+    }
+}
+
 /// What the provider showed, counted.
 struct PaymentMetrics {
     asked: Counters,
+    retired: Gauge,
 }
 
 impl PaymentMetrics {
@@ -262,7 +292,15 @@ impl PaymentMetrics {
         let help = "Attempts and look-ups at the provider, by kind and result";
         Self {
             asked: metrics.counters("provider_calls", help),
+            retired: metrics.gauge(
+                "provider_version_retired",
+                "1 while the provider refuses our version of its API",
+            ),
         }
+    }
+
+    fn retired(&self, retired: bool) {
+        self.retired.set(i64::from(retired));
     }
 
     fn count(&self, kind: Kind, result: &'static str) {

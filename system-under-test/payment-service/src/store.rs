@@ -22,6 +22,21 @@ pub struct Payment {
     pub provider_key: String,
 }
 
+/// A refund that came before the charge it gives back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlyRefund {
+    /// The order.
+    pub order_id: Uuid,
+    /// Id of the command's message.
+    pub message_id: Uuid,
+    /// Topic it came from, without prefix.
+    pub topic: String,
+    /// Minor units of the currency.
+    pub amount_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
 /// A command that was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
@@ -138,6 +153,7 @@ impl Store {
             Settled::Declined { .. } => None,
         };
         let mut tx = self.pool.begin().await?;
+        one_at_a_time(&mut tx, answered.order_id).await?;
         sqlx::query(
             "update payments set state = $3, provider_id = $4, attempts = attempts + $5, updated_at = now()
              where order_id = $1 and kind = $2",
@@ -162,6 +178,59 @@ impl Store {
         tx.commit().await
     }
 
+    /// Notes a refund whose charge has not been made, so that it is made after the charge; false when the charge has been
+    /// made meanwhile, so that the refund can be made now.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn note_early_refund(&self, refund: &EarlyRefund) -> Result<bool, sqlx::Error> {
+        let noted = async {
+            let mut tx = self.pool.begin().await?;
+            one_at_a_time(&mut tx, refund.order_id).await?;
+            let noted = sqlx::query(
+                "insert into early_refunds (order_id, message_id, topic, amount_minor, currency)
+                 select $1, $2, $3, $4, $5
+                 where not exists (select 1 from payments
+                     where order_id = $1 and kind = 'charge' and state = 'succeeded')
+                 on conflict (order_id) do update set message_id = excluded.message_id",
+            )
+            .bind(refund.order_id)
+            .bind(refund.message_id)
+            .bind(&refund.topic)
+            .bind(refund.amount_minor)
+            .bind(&refund.currency)
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(noted.rows_affected() > 0)
+        };
+        self.limits.bounded(noted).await
+    }
+
+    /// The refund of an order that came before its charge and was not made yet.
+    ///
+    /// # Errors
+    /// The database could not be asked.
+    pub async fn early_refund(&self, order_id: Uuid) -> Result<Option<EarlyRefund>, sqlx::Error> {
+        let asked = sqlx::query_as::<_, (Uuid, String, i64, String)>(
+            "select message_id, topic, amount_minor, currency from early_refunds
+             where order_id = $1
+               and not exists (select 1 from inbox where inbox.message_id = early_refunds.message_id)",
+        )
+        .bind(order_id)
+        .fetch_optional(&self.pool);
+        let found = self.limits.bounded(asked).await?;
+        Ok(
+            found.map(|(message_id, topic, amount_minor, currency)| EarlyRefund {
+                order_id,
+                message_id,
+                topic,
+                amount_minor,
+                currency,
+            }),
+        )
+    }
+
     /// The provider's name for the charge of an order, if it was charged.
     ///
     /// # Errors
@@ -175,6 +244,19 @@ impl Store {
         .fetch_optional(&self.pool);
         Ok(self.limits.bounded(asked).await?.flatten())
     }
+}
+
+/// Lets nobody else look at or settle the payments of an order until the transaction ends: a charge that is settled and a
+/// refund that looks for it would otherwise miss each other.
+async fn one_at_a_time(
+    tx: &mut sqlx::Transaction<'_, sqlx::Postgres>,
+    order_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+        .bind(order_id)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 /// Whether an error lies in what was to be stored, so that trying again cannot help.

@@ -7,6 +7,7 @@
 //! * [`metrics`]: Prometheus metrics.
 //! * [`health`]: whether the process is ready, and if not, why.
 //! * [`fail_point`]: marked moments between two effects.
+//! * [`files`]: files that change while the process runs.
 //! * [`shutdown`]: one way down.
 //! * [`http`]: errors, strict bodies, deadlines, operations, listeners.
 //! * [`database`]: PostgreSQL with explicit limits, migrations, retries of lost transactions.
@@ -20,6 +21,7 @@
 pub mod database;
 pub mod defences;
 pub mod fail_point;
+pub mod files;
 pub mod health;
 pub mod http;
 pub mod jitter;

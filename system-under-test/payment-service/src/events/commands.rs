@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::message::read;
+use contracts::message::{MessageError, read, read_whatever_version, unknown_fields};
 use contracts::payment::PaymentCommandKind;
 use service_kit::defences::Defences;
 use service_kit::fail_point;
@@ -16,7 +16,7 @@ use crate::defences::Protection;
 use crate::domain::{Kind, provider_key};
 use crate::payment::{Payments, Wanted};
 use crate::provider::client::Order;
-use crate::store::{Answered, Payment, Store, is_permanent};
+use crate::store::{Answered, EarlyRefund, Payment, Store, is_permanent};
 
 /// Before anything is done about a command.
 pub const BEFORE_WORK: &str = "payment.before-work";
@@ -34,11 +34,32 @@ pub struct Commands {
     store: Store,
     payments: Payments,
     producer: Producer,
+    reading: Reading,
     /// Whether a command that was answered before is answered from the inbox.
     from_inbox: bool,
+    /// Whether a refund that comes before its charge waits for it.
+    in_sequence: bool,
     /// How long one payment is pursued before the queue is told that it takes longer.
     patience: Duration,
     shutdown: CancellationToken,
+}
+
+/// A command that was recognised.
+struct Command {
+    message_id: Uuid,
+    topic: String,
+    order_id: Uuid,
+    kind: Kind,
+    amount_minor: i64,
+    currency: String,
+}
+
+/// What can be done about a command.
+enum Understood {
+    /// It can be carried out.
+    Payable(Payment, Order),
+    /// It waits for a charge that has not been made; nothing more is to be done now.
+    Noted,
 }
 
 impl Commands {
@@ -52,12 +73,13 @@ impl Commands {
         defences: &Defences<Protection>,
     ) -> Self {
         fail_point::register(FAIL_POINTS);
-        let from_inbox = defences.on(Protection::InboxDedup);
         Self {
             store,
             payments,
             producer,
-            from_inbox,
+            reading: Reading::new(defences),
+            from_inbox: defences.on(Protection::InboxDedup),
+            in_sequence: defences.on(Protection::SequenceCheck),
             patience,
             shutdown,
         }
@@ -65,27 +87,36 @@ impl Commands {
 
     async fn answer(&self, message: &Received) -> Result<(), Failure> {
         fail_point::pass(BEFORE_WORK).await.map_err(injected)?;
-        let command = read::<PaymentCommandKind>(&message.payload)
-            .map_err(|error| Failure::Unprocessable(error.to_string()))?;
-        let order_id = command.order_id;
+        let command = self.reading.read(message)?;
+        let (order_id, is_charge) = (command.order_id, command.kind == Kind::Charge);
+        self.carry_out(command).await?;
+        if is_charge && let Some(refund) = self.early_refund(order_id).await? {
+            info!(%order_id, "charged; the refund that came before is made now");
+            self.carry_out(refund).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, command: Command) -> Result<(), Failure> {
+        let (order_id, message_id) = (command.order_id, command.message_id);
         if self.from_inbox
-            && let Some(answer) = self
-                .store
-                .answer_to(command.message_id)
-                .await
-                .map_err(stored)?
+            && let Some(answer) = self.store.answer_to(message_id).await.map_err(stored)?
         {
-            info!(%order_id, message_id = %command.message_id, "answered before; answering again");
+            info!(%order_id, %message_id, "answered before; answering again");
             return results::publish(&self.producer, order_id, &answer).await;
         }
-        let (payment, order) = self.understand(order_id, command.body).await?;
+        let topic = command.topic.clone();
+        let Understood::Payable(payment, order) = self.understand(command).await? else {
+            info!(%order_id, "a refund before its charge: it waits");
+            return Ok(());
+        };
         let in_doubt = self.store.begin(&payment).await.map_err(stored)?;
         let (settled, attempts) = self.pay(&payment, &order, in_doubt).await?;
         let answer = results::answer(order_id, payment.kind, &settled)?;
         fail_point::pass(AFTER_CHARGE).await.map_err(injected)?;
         let answered = Answered {
-            message_id: command.message_id,
-            topic: &message.topic,
+            message_id,
+            topic: &topic,
             order_id,
             outcome: &answer,
         };
@@ -98,54 +129,73 @@ impl Commands {
     }
 
     /// What a command asks of the provider.
-    async fn understand(
-        &self,
-        order_id: Uuid,
-        command: PaymentCommandKind,
-    ) -> Result<(Payment, Order), Failure> {
-        let (kind, amount_minor, currency) = match command {
-            PaymentCommandKind::Charge {
-                amount_minor,
-                currency,
-                ..
-            } => (Kind::Charge, amount_minor, currency),
-            PaymentCommandKind::Refund {
-                amount_minor,
-                currency,
-            } => (Kind::Refund, amount_minor, currency),
-        };
-        if amount_minor <= 0 {
-            return Err(Failure::Unprocessable(format!(
-                "an amount of {amount_minor}"
-            )));
-        }
-        let order = match kind {
+    async fn understand(&self, command: Command) -> Result<Understood, Failure> {
+        let (order_id, amount_minor) = (command.order_id, command.amount_minor);
+        let order = match command.kind {
             Kind::Charge => Order::Charge {
                 order_id,
                 amount_minor,
-                currency: currency.clone(),
+                currency: command.currency.clone(),
             },
-            Kind::Refund => {
-                let charge = self.store.charge_of(order_id).await.map_err(stored)?;
-                let charge_id =
-                    charge.ok_or_else(|| Failure::Failed("no charge to give back".to_owned()))?;
-                Order::Refund {
+            Kind::Refund => match self.charge_before(&command).await? {
+                Some(charge_id) => Order::Refund {
                     charge_id,
                     amount_minor,
-                }
-            }
-        };
-        let provider_key = provider_key(order_id, kind);
-        Ok((
-            Payment {
-                order_id,
-                kind,
-                amount_minor,
-                currency,
-                provider_key,
+                },
+                None => return Ok(Understood::Noted),
             },
-            order,
-        ))
+        };
+        let payment = Payment {
+            order_id,
+            kind: command.kind,
+            amount_minor,
+            currency: command.currency,
+            provider_key: provider_key(order_id, command.kind),
+        };
+        Ok(Understood::Payable(payment, order))
+    }
+
+    /// The charge that a refund gives back; none when the refund was noted to be made after it.
+    async fn charge_before(&self, refund: &Command) -> Result<Option<String>, Failure> {
+        let order_id = refund.order_id;
+        let charge = self.store.charge_of(order_id).await.map_err(stored)?;
+        if charge.is_some() {
+            return Ok(charge);
+        }
+        if self.in_sequence {
+            let early = EarlyRefund {
+                order_id,
+                message_id: refund.message_id,
+                topic: refund.topic.clone(),
+                amount_minor: refund.amount_minor,
+                currency: refund.currency.clone(),
+            };
+            if self.store.note_early_refund(&early).await.map_err(stored)? {
+                return Ok(None);
+            }
+        }
+        let charge = self.store.charge_of(order_id).await.map_err(stored)?;
+        let missing = || Failure::Failed("no charge to give back".to_owned());
+        charge.map(Some).ok_or_else(missing)
+    }
+
+    async fn early_refund(&self, order_id: Uuid) -> Result<Option<Command>, Failure> {
+        if !self.in_sequence {
+            return Ok(None);
+        }
+        let charged = self.store.charge_of(order_id).await.map_err(stored)?;
+        let found = match charged {
+            Some(_) => self.store.early_refund(order_id).await.map_err(stored)?,
+            None => None,
+        };
+        Ok(found.map(|refund| Command {
+            message_id: refund.message_id,
+            topic: refund.topic,
+            order_id,
+            kind: Kind::Refund,
+            amount_minor: refund.amount_minor,
+            currency: refund.currency,
+        }))
     }
 
     /// Pursues the payment for as long as our patience lasts.
@@ -186,6 +236,65 @@ impl Commands {
         Err(Failure::Unavailable(
             "the provider has not decided yet".to_owned(),
         ))
+    }
+}
+
+/// How a payload is taken for a command.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    check_version: bool,
+    tolerate_additions: bool,
+}
+
+impl Reading {
+    fn new(defences: &Defences<Protection>) -> Self {
+        Self {
+            check_version: defences.on(Protection::SchemaCheck),
+            tolerate_additions: defences.on(Protection::VersionTolerance),
+        }
+    }
+
+    fn read(self, message: &Received) -> Result<Command, Failure> {
+        let unprocessable = |error: MessageError| Failure::Unprocessable(error.to_string());
+        let reader = if self.check_version {
+            read::<PaymentCommandKind>
+        } else {
+            read_whatever_version::<PaymentCommandKind>
+        };
+        let command = reader(&message.payload).map_err(unprocessable)?;
+        if !self.tolerate_additions {
+            let unknown = unknown_fields(&message.payload, &command).map_err(unprocessable)?;
+            if !unknown.is_empty() {
+                return Err(Failure::Unprocessable(format!(
+                    "unknown fields {}",
+                    unknown.join(", ")
+                )));
+            }
+        }
+        let (kind, amount_minor, currency) = match command.body {
+            PaymentCommandKind::Charge {
+                amount_minor,
+                currency,
+                ..
+            } => (Kind::Charge, amount_minor, currency),
+            PaymentCommandKind::Refund {
+                amount_minor,
+                currency,
+            } => (Kind::Refund, amount_minor, currency),
+        };
+        if amount_minor <= 0 {
+            return Err(Failure::Unprocessable(format!(
+                "an amount of {amount_minor}"
+            )));
+        }
+        Ok(Command {
+            message_id: command.message_id,
+            topic: message.topic.clone(),
+            order_id: command.order_id,
+            kind,
+            amount_minor,
+            currency,
+        })
     }
 }
 

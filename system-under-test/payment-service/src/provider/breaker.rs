@@ -14,6 +14,8 @@ pub struct BreakerPolicy {
     pub open_for: Duration,
     /// Calls let through at the same time while half-open; all must succeed.
     pub probes: u32,
+    /// Whether there is a half-open state at all; without it everybody calls again as soon as the time is up.
+    pub half_open: bool,
 }
 
 /// What the breaker is doing.
@@ -78,9 +80,13 @@ impl Breaker {
             if now < until {
                 return Err(until - now);
             }
-            self.enter(BreakerState::HalfOpen {
-                under_way: 0,
-                succeeded: 0,
+            self.enter(if self.policy.half_open {
+                BreakerState::HalfOpen {
+                    under_way: 0,
+                    succeeded: 0,
+                }
+            } else {
+                BreakerState::Closed { failures: 0 }
             });
         }
         if let BreakerState::HalfOpen {
@@ -163,6 +169,7 @@ mod tests {
         failures: 3,
         open_for: Duration::from_secs(1),
         probes: 2,
+        half_open: true,
     };
 
     fn opened(now: Instant) -> Breaker {
@@ -218,6 +225,21 @@ mod tests {
                 until: later + POLICY.open_for
             }
         );
+    }
+
+    #[test]
+    fn without_a_half_open_state_everybody_calls_again_at_once() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy {
+            half_open: false,
+            ..POLICY
+        });
+        for _ in 0..POLICY.failures {
+            let ticket = breaker.ask(now).expect("closed");
+            breaker.failed(ticket, now);
+        }
+        let later = now + POLICY.open_for;
+        assert!((0..50).all(|_| breaker.ask(later).is_ok()));
     }
 
     #[test]

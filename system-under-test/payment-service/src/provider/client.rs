@@ -4,16 +4,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Certificate, Client, Response, StatusCode, Url, header};
+use reqwest::{Response, StatusCode, Url, header};
 use serde_json::{Value, json};
 use service_kit::trace::{TRACEPARENT, Trace};
 use uuid::Uuid;
 
 use super::answer;
+use super::connections::Connections;
 use crate::domain::{Attempted, Kind, LookedUp};
 
 /// Largest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// The version of the provider's API that this build speaks.
+const VERSION: &str = "1";
+
+/// Where a request says which version it means, and an answer in which it is.
+const VERSION_HEADER: &str = "provider-version";
 
 /// How the provider is reached.
 #[derive(Debug, Clone)]
@@ -105,60 +112,49 @@ impl Order {
     }
 }
 
+/// What a client believes only after it has looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// A success says what was booked; otherwise every 2xx is taken for a booking.
+    pub body: bool,
+    /// The provider is told the version of its API that is meant, and answers in it; otherwise it chooses.
+    pub version: bool,
+}
+
 /// A client of the provider's public API.
 #[derive(Debug, Clone)]
 pub struct ProviderClient {
-    http: Client,
+    connections: Connections,
     charges: Url,
     refunds: Url,
-    check_body: bool,
+    checks: Checks,
 }
 
 impl ProviderClient {
-    /// A client that trusts only the given certificates. With `check_body` off every 2xx is taken for a booking.
+    /// A client that asks over the given connections.
     ///
     /// # Errors
-    /// The URL or the certificates are not what they should be.
-    pub fn new(
-        address: &ProviderAddress,
-        limits: CallLimits,
-        check_body: bool,
-    ) -> anyhow::Result<Self> {
-        let roots = Certificate::from_pem_bundle(&address.ca_pem).context("CA_FILE is not PEM")?;
-        let mut http = Client::builder()
-            .tls_certs_only(roots)
-            .https_only(true)
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(limits.idle_connections)
-            .user_agent("payment-service");
-        if let Some(connect) = limits.connect {
-            http = http.connect_timeout(connect);
-        }
-        if let Some(total) = limits.total {
-            http = http.timeout(total);
-        }
+    /// The URL is no base of others.
+    pub fn new(url: &Url, connections: Connections, checks: Checks) -> anyhow::Result<Self> {
+        let joined = |path| url.join(path).context("PROVIDER_URL is no base URL");
         Ok(Self {
-            http: http.build().context("the HTTPS client cannot be built")?,
-            charges: address
-                .url
-                .join("/charges")
-                .context("PROVIDER_URL is no base URL")?,
-            refunds: address
-                .url
-                .join("/refunds")
-                .context("PROVIDER_URL is no base URL")?,
-            check_body,
+            connections,
+            charges: joined("/charges")?,
+            refunds: joined("/refunds")?,
+            checks,
         })
     }
 
     /// Asks once. `key` makes repetitions harmless.
     pub async fn attempt(&self, order: &Order, key: Option<&str>) -> Attempted {
         let mut request = self
-            .http
+            .connections
+            .client()
             .post(self.url(order.kind()).clone())
             .json(&order.body());
+        if self.checks.version {
+            request = request.header(VERSION_HEADER, VERSION);
+        }
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -182,14 +178,25 @@ impl ProviderClient {
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
         let status = response.status();
+        let version = version_of(&response);
         match read(response).await {
+            Ok(_) if self.checks.version && status == StatusCode::GONE => Attempted::Retired {
+                why: format!(
+                    "version {VERSION} of its API is retired: this service needs an upgrade"
+                ),
+            },
+            Ok(_) if self.checks.version && status.is_success() && version != VERSION => {
+                Attempted::Unknown {
+                    why: format!("asked in version {VERSION}, answered in version `{version}`"),
+                }
+            }
             Ok(body) => answer::attempted(
                 order.kind(),
                 order.amount_minor(),
                 status,
                 retry_after.as_deref(),
                 &body,
-                self.check_body,
+                self.checks.body,
             ),
             Err(why) => Attempted::Unknown { why },
         }
@@ -201,7 +208,8 @@ impl ProviderClient {
         url.query_pairs_mut().append_pair("idempotency_key", key);
         let asked: Result<(StatusCode, Vec<u8>), String> = async {
             let response = self
-                .http
+                .connections
+                .client()
                 .get(url)
                 .send()
                 .await
@@ -222,6 +230,13 @@ impl ProviderClient {
             Kind::Refund => &self.refunds,
         }
     }
+}
+
+/// The version in which the provider answered; empty when it does not say.
+fn version_of(response: &Response) -> String {
+    let said = response.headers().get(VERSION_HEADER);
+    let said = said.and_then(|value| value.to_str().ok());
+    said.unwrap_or_default().to_owned()
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, String> {

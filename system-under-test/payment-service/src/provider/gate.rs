@@ -1,5 +1,5 @@
-//! What every call to the provider must pass first: retry budget, the provider's own wish to be left alone, rate limit,
-//! concurrency limit, circuit breaker. Each waits; none gives a payment up.
+//! What every call to the provider must pass first: retry budget, the provider's own wish to be left alone, rate limit, slow
+//! start, concurrency limit, circuit breaker. Each waits; none gives a payment up.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::retry::budget::{Budget, TpsBudget};
 
 use super::breaker::{Breaker, BreakerPolicy, BreakerState, Ticket};
+use super::slow_start::SlowStart;
 use crate::defences::Protection;
 
 /// How long to wait for the retry budget before asking it again.
@@ -21,6 +22,8 @@ const BUDGET_POLL: Duration = Duration::from_millis(50);
 pub struct GateLimits {
     /// Calls in a second.
     pub rate_per_s: NonZeroU32,
+    /// How long the rate of calls grows after the first one until it is the full rate.
+    pub slow_start: Duration,
     /// Calls under way at the same time.
     pub concurrency: usize,
     /// When the circuit opens and closes.
@@ -37,6 +40,7 @@ pub struct GateLimits {
 pub struct Gate {
     budget: Option<TpsBudget>,
     rate: Option<DefaultDirectRateLimiter>,
+    slow_start: Option<Mutex<SlowStart>>,
     slots: Option<Arc<Semaphore>>,
     breaker: Option<Arc<Mutex<Breaker>>>,
     quiet_until: Mutex<Option<Instant>>,
@@ -61,6 +65,10 @@ pub struct Pass {
 impl Gate {
     /// A gate with the limits whose defences are on.
     pub fn new(limits: GateLimits, defences: &Defences<Protection>) -> Self {
+        let breaker = BreakerPolicy {
+            half_open: defences.on(Protection::HalfOpen),
+            ..limits.breaker
+        };
         let budget = || {
             let share = f32::from(limits.retry_percent) / 100.0;
             TpsBudget::new(limits.retry_window, limits.retry_min_per_s, share)
@@ -70,12 +78,15 @@ impl Gate {
             rate: defences
                 .on(Protection::RateLimit)
                 .then(|| RateLimiter::direct(Quota::per_second(limits.rate_per_s))),
+            slow_start: defences
+                .on(Protection::SlowStart)
+                .then(|| Mutex::new(SlowStart::new(limits.slow_start, limits.rate_per_s))),
             slots: defences
                 .on(Protection::ConcurrencyLimit)
                 .then(|| Arc::new(Semaphore::new(limits.concurrency))),
             breaker: defences
                 .on(Protection::CircuitBreaker)
-                .then(|| Arc::new(Mutex::new(Breaker::new(limits.breaker)))),
+                .then(|| Arc::new(Mutex::new(Breaker::new(breaker)))),
             quiet_until: Mutex::new(None),
         }
     }
@@ -86,6 +97,9 @@ impl Gate {
         if let Some(rate) = &self.rate {
             self.keep_quiet().await;
             rate.until_ready().await;
+        }
+        if let Some(slow_start) = &self.slow_start {
+            grown(slow_start).await;
         }
         let slot = match &self.slots {
             // The semaphore is never closed.
@@ -147,6 +161,17 @@ impl Gate {
     }
 }
 
+/// Waits until the rate has grown enough for another call.
+async fn grown(slow_start: &Mutex<SlowStart>) {
+    loop {
+        let asked = lock(slow_start).ask(Instant::now());
+        match asked {
+            Ok(()) => return,
+            Err(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
+        }
+    }
+}
+
 /// Waits until the circuit lets a call through.
 async fn closed(breaker: &Mutex<Breaker>) -> Ticket {
     loop {
@@ -193,11 +218,13 @@ mod tests {
     fn limits() -> GateLimits {
         GateLimits {
             rate_per_s: NonZeroU32::new(1_000).expect("positive"),
+            slow_start: Duration::from_millis(1),
             concurrency: 2,
             breaker: BreakerPolicy {
                 failures: 3,
                 open_for: Duration::from_millis(500),
                 probes: 1,
+                half_open: true,
             },
             retry_percent: 20,
             retry_min_per_s: 1,
@@ -234,6 +261,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn after_the_start_calls_come_ever_faster() {
+        let slow = GateLimits {
+            slow_start: Duration::from_secs(3_600),
+            ..limits()
+        };
+        let gate = Gate::new(slow, &Defences::all());
+        gate.pass(Call::First).await.answered();
+        assert!(passes_at_once(&gate, Call::First).await.is_none());
+        let fast = Gate::new(slow, &Defences::without([Protection::SlowStart]));
+        for _ in 0..50 {
+            fast.pass(Call::First).await.answered();
+        }
+    }
+
+    #[tokio::test]
     async fn repetitions_are_a_bounded_share() {
         let gate = Gate::new(limits(), &Defences::all());
         for _ in 0..10 {
@@ -261,6 +303,7 @@ mod tests {
         let off = [
             Protection::RetryBudget,
             Protection::RateLimit,
+            Protection::SlowStart,
             Protection::ConcurrencyLimit,
             Protection::CircuitBreaker,
         ];

@@ -1,7 +1,9 @@
 //! The payment provider, and everything that stands between us and it.
 //!
 //! * [`client`]: one call over HTTPS, and what it showed
+//! * [`connections`]: over which connections, to whom
 //! * [`gate`]: what every call must pass first
+//! * [`slow_start`]: the growing rate in it
 //! * [`breaker`]: the circuit breaker in it
 //! * [`backoff`]: how long to wait after a failure
 
@@ -9,4 +11,6 @@ mod answer;
 pub mod backoff;
 pub mod breaker;
 pub mod client;
+pub mod connections;
 pub mod gate;
+pub mod slow_start;

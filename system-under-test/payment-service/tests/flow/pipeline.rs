@@ -33,6 +33,8 @@ const QUICK: &[(&str, &str)] = &[
     ("BACKOFF_BASE_MS", "10"),
     ("BACKOFF_CAP_MS", "50"),
     ("BREAKER_OPEN_MS", "50"),
+    ("SLOW_START_MS", "1"),
+    ("CA_RELOAD_MS", "20"),
     ("RETRY_BUDGET_MIN_PER_S", "100"),
     ("JITTER_SEED", "1"),
 ];
@@ -46,11 +48,23 @@ pub(crate) struct Pipeline {
     service: Service,
     client: Client,
     _ledger: TestDatabase,
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
 }
 
 /// Starts everything, without some defences.
 pub(crate) async fn start(defences_off: &str) -> Pipeline {
+    start_trusting(Trusted::Provider, defences_off).await
+}
+
+/// Whose certificate the payment service trusts at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trusted {
+    Provider,
+    SomebodyElse,
+}
+
+/// Starts everything, with a trust of one's choice.
+pub(crate) async fn start_trusting(trusted: Trusted, defences_off: &str) -> Pipeline {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let files = tempfile::tempdir().expect("a folder");
     let path = |name: &str| files.path().join(name).to_string_lossy().into_owned();
@@ -58,6 +72,16 @@ pub(crate) async fn start(defences_off: &str) -> Pipeline {
     let issued = rcgen::generate_simple_self_signed(names).expect("a certificate");
     let (certificate, key) = (path("cert.pem"), path("key.pem"));
     std::fs::write(&certificate, issued.cert.pem()).expect("written");
+    let ca = path("ca.pem");
+    let trusted = match trusted {
+        Trusted::Provider => issued.cert.pem(),
+        Trusted::SomebodyElse => {
+            let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+            let other = rcgen::generate_simple_self_signed(names).expect("a certificate");
+            other.cert.pem()
+        }
+    };
+    std::fs::write(&ca, trusted).expect("written");
     std::fs::write(&key, issued.signing_key.serialize_pem()).expect("written");
 
     let ledger = testing::database(payment_provider::MIGRATIONS).await;
@@ -97,7 +121,7 @@ pub(crate) async fn start(defences_off: &str) -> Pipeline {
         ("DATABASE_URL", payments.url.as_str()),
         ("KAFKA_BROKERS", &brokers),
         ("PROVIDER_URL", &url),
-        ("CA_FILE", &certificate),
+        ("CA_FILE", &ca),
         ("DEFENCES_OFF", defences_off),
     ];
     values.extend(QUICK);
@@ -111,7 +135,7 @@ pub(crate) async fn start(defences_off: &str) -> Pipeline {
         service,
         client: Client::builder().no_proxy().build().expect("a client"),
         _ledger: ledger,
-        _files: files,
+        files,
     }
 }
 
@@ -159,6 +183,63 @@ impl Pipeline {
             .expect("a message")
             .to_string();
         self.put(order_id, payload.as_bytes());
+    }
+
+    /// Puts a charge command into the queue in which some fields are written differently.
+    pub(crate) fn ask_changed_charge(&self, order_id: Uuid, changes: &[(&str, Value)]) {
+        let command = PaymentCommandKind::Charge {
+            amount_minor: 700,
+            currency: "EUR".to_owned(),
+            customer_id: "c-1".to_owned(),
+        };
+        let message = Envelope::once_per_order(order_id, OffsetDateTime::UNIX_EPOCH, command);
+        let mut message = contracts::message::write(&message).expect("a message");
+        for (field, value) in changes {
+            message[*field] = value.clone();
+        }
+        self.put(order_id, message.to_string().as_bytes());
+    }
+
+    /// Has the payment service trust the provider's certificate from now on, by the file that says so.
+    pub(crate) fn trust_the_provider(&self) {
+        let file = |name: &str| self.files.path().join(name);
+        std::fs::copy(file("cert.pem"), file("new.pem")).expect("copied");
+        std::fs::rename(file("new.pem"), file("ca.pem")).expect("replaced");
+    }
+
+    /// Waits until attempts had a result so often, as the service counts them.
+    pub(crate) async fn wait_for_attempts(&self, result: &str, times: u64) {
+        let series = format!("provider_calls_total{{kind=\"charge\",result=\"{result}\"}} ");
+        let enough = async || {
+            let text = self.service.metrics.text().expect("metrics");
+            let line = text.lines().find_map(|line| line.strip_prefix(&series));
+            line.is_some_and(|count| count.parse::<u64>().expect("a count") >= times)
+        };
+        testing::eventually("attempts are made", enough).await;
+    }
+
+    /// Why messages were parked, in the order in which they were.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        let parked = self.records(&topic::dead(topic::PAYMENT_COMMANDS));
+        let reason = |record: &Record| {
+            let header = record
+                .headers
+                .iter()
+                .find(|header| header.key == "dead-reason");
+            let value = header.and_then(|header| header.value.clone());
+            String::from_utf8_lossy(&value.unwrap_or_default()).into_owned()
+        };
+        parked.iter().map(reason).collect()
+    }
+
+    /// Waits until so many messages were parked, and says why.
+    pub(crate) async fn wait_for_parked(&self, count: usize) -> Vec<String> {
+        let come = self
+            .broker
+            .wait_for(LIMIT, |_| self.reasons().len() >= count)
+            .await;
+        assert!(come, "{:?}", self.reasons());
+        self.reasons()
     }
 
     /// Puts anything into the queue.

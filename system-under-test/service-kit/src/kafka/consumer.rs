@@ -318,7 +318,7 @@ impl<W: Work> Reception<W> {
                 Ok(()) => return true,
                 Err(failure) => failure,
             };
-            if matches!(outcome, Failure::Failed(_)) {
+            if matches!(outcome, Failure::Failed(_)) || !self.settings.only_blame_counts {
                 failures += 1;
             }
             let give_up = matches!(outcome, Failure::Unprocessable(_))

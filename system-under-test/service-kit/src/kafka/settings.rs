@@ -43,6 +43,9 @@ pub struct KafkaSettings {
     pub partition_queue: usize,
     /// Attempts at a message that may be to blame itself, before it is parked.
     pub work_attempts: u32,
+    /// Attempts that failed for want of something else (database, a party outside) do not count against a message. Where
+    /// this is off every failed attempt counts, whatever it failed for.
+    pub only_blame_counts: bool,
     /// Pause after the first failed attempt; doubles each time.
     pub work_pause: Duration,
     /// Longest pause between attempts.
@@ -78,6 +81,7 @@ impl KafkaSettings {
             concurrent_messages: settings.number("KAFKA_CONCURRENT_MESSAGES", 8, 1..=1_000),
             partition_queue: settings.number("KAFKA_PARTITION_QUEUE", 100, 1..=100_000),
             work_attempts: settings.number("KAFKA_WORK_ATTEMPTS", 5, 1..=1_000),
+            only_blame_counts: true,
             work_pause: settings.duration_ms("KAFKA_WORK_PAUSE_MS", 100),
             work_pause_max: settings.duration_ms("KAFKA_WORK_PAUSE_MAX_MS", 5_000),
         };

@@ -3,3 +3,4 @@
 mod answer;
 pub mod control;
 pub mod public;
+mod version;

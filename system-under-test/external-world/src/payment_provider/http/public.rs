@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer;
+use super::version::{self, Version};
 use crate::desk::Wish;
 use crate::idempotency_key::key_of;
 use crate::payment_provider::AFTER_BOOKING;
@@ -27,6 +29,7 @@ pub fn router(provider: Provider) -> Router {
         .route("/charges", post(create_charge).get(find_charge))
         .route("/refunds", post(create_refund).get(find_refund))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(map_response(version::name))
         .with_state(provider)
 }
 
@@ -36,12 +39,13 @@ async fn create_charge(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let key = key_of(&headers)?;
+    let version = Version::asked(&headers)?;
     let request = ChargeRequest::parse(&body)?;
     provider
         .ledger
         .count_charge_request(&request.reference, key.as_deref())
         .await?;
-    serve(provider, Wanted::Charge(request), key).await
+    serve(provider, Wanted::Charge(request), key, version).await
 }
 
 async fn create_refund(
@@ -50,12 +54,13 @@ async fn create_refund(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let key = key_of(&headers)?;
+    let version = Version::asked(&headers)?;
     let request = RefundRequest::parse(&body)?;
     provider
         .ledger
         .count_refund_request(request.charge_id, key.as_deref())
         .await?;
-    serve(provider, Wanted::Refund(request), key).await
+    serve(provider, Wanted::Refund(request), key, version).await
 }
 
 /// Serves a request that was counted.
@@ -63,12 +68,14 @@ async fn serve(
     provider: Provider,
     wanted: Wanted,
     key: Option<String>,
+    version: Version,
 ) -> Result<Response, Problem> {
     let desk = provider.desk.clone();
     let payment = Payment {
         provider,
         wanted,
         key,
+        version,
     };
     payment.provider.metrics.asked(payment.kind());
     desk.serve(payment).await
@@ -84,6 +91,7 @@ struct Payment {
     provider: Provider,
     wanted: Wanted,
     key: Option<String>,
+    version: Version,
 }
 
 impl Wish for Payment {
@@ -117,6 +125,10 @@ impl Wish for Payment {
                 Booking::Repeated(refund) => answer::refund(StatusCode::OK, &refund),
             },
         })
+    }
+
+    fn after_retirement(&self) -> Problem {
+        self.version.after_retirement()
     }
 
     async fn decline(&self) -> Result<Response, Problem> {
