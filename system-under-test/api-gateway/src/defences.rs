@@ -17,5 +17,7 @@ service_kit::defences! {
         RetryOnlySafe = "retry-only-safe",
         /// Nobody waits for a service longer than the deadline.
         UpstreamTimeout = "upstream-timeout",
+        /// At SIGTERM what is under way is finished or given back before the process ends.
+        GracefulShutdown = "graceful-shutdown",
     }
 }

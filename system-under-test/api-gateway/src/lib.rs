@@ -37,6 +37,8 @@ pub async fn start(config: config::Config, service: Service) -> anyhow::Result<(
 /// # Errors
 /// A file cannot be read, or an address cannot be bound.
 pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<SocketAddr> {
+    let graceful = config.defences.on(Protection::GracefulShutdown);
+    service.shutdown.finish_what_is_under_way(graceful);
     let off = config.defences.names_off();
     if !off.is_empty() {
         tracing::warn!(?off, "defences are off");

@@ -13,5 +13,7 @@ service_kit::defences! {
         DeadlockRetry = "deadlock-retry",
         /// The offset is committed after the work; off, before it.
         CommitAfterWork = "commit-after-work",
+        /// At SIGTERM what is under way is finished or given back before the process ends.
+        GracefulShutdown = "graceful-shutdown",
     }
 }

@@ -4,6 +4,7 @@ use service_kit::service::Service;
 use service_kit::{database, fail_point, kafka};
 
 use crate::config::Config;
+use crate::defences::Defence;
 use crate::events::{Orders, consumption};
 use crate::http;
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub const MIGRATIONS: [(&str, &str); 1] = [(
 /// An address is taken, Kafka's client refuses its configuration, or the database holds other migrations.
 pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     fail_point::register(&FAIL_POINTS);
+    let graceful = config.defences.on(Defence::GracefulShutdown);
+    service.shutdown.finish_what_is_under_way(graceful);
     tracing::info!(off = ?config.defences.names_off(), "defences");
     let pool = config.database.pool(&service.common.instance);
     service.health.check_database(&pool);

@@ -8,11 +8,56 @@ use std::time::Duration;
 
 use contracts::topic;
 use kafka_broker::{Broker, BrokerConfig};
-use service_kit::testing::Program;
+use service_kit::testing::{Program, eventually};
 use support::{Warehouse, paid};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_inventory-service");
 const SIGKILL: i32 = 9;
+
+/// What became of a paid order on which the service was at work when it was asked to end: exit code, units taken.
+async fn taken_after_termination(defences_off: &str) -> (Option<i32>, i64) {
+    let warehouse = Warehouse::new(&[], 1, 3).await;
+    let broker = Broker::new(BrokerConfig::default());
+    for topic in [topic::ORDER_EVENTS, topic::INVENTORY_EVENTS] {
+        broker.create_topic(topic, 1).expect("a topic");
+    }
+    let listener = broker.listen("inventory", None).await.expect("a listener");
+    let brokers = format!("127.0.0.1:{}", listener.port());
+    let values = [
+        ("INSTANCE", "inventory-service-1"),
+        ("DATABASE_URL", warehouse.database.url.as_str()),
+        ("KAFKA_BROKERS", brokers.as_str()),
+        ("DEFENCES_OFF", defences_off),
+    ];
+    let mut program = Program::ready(BINARY, &values).await;
+    let point = "inventory.before-decrement";
+    let path = format!("/control/fail-points/{point}");
+    let delay = r#"{"action":"delay","delay_ms":1000,"times":1}"#;
+    let armed = program.ask("PUT", &path, delay).await;
+    assert_eq!(armed.map(|(status, _)| status), Some(200));
+    let payload = contracts::write(&paid(&[("p-0", 1)]))
+        .expect("written")
+        .to_string();
+    let (key, payload) = (Some(&b"k"[..]), Some(payload.as_bytes()));
+    broker
+        .append(topic::ORDER_EVENTS, 0, key, payload, &[])
+        .expect("appended");
+    eventually("it is at work", async || {
+        let points = program.ask("GET", "/control/fail-points", "").await;
+        points.is_some_and(|(_, points)| points[point]["acted"] == 1)
+    })
+    .await;
+    program.terminate();
+    let code = program.ended().await.code();
+    (code, warehouse.given().await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_end_it_finishes_what_it_is_at_and_without_the_defence_it_does_not() {
+    assert_eq!(taken_after_termination("").await, (Some(0), 1));
+    let abrupt = taken_after_termination("inventory.graceful-shutdown").await;
+    assert_eq!(abrupt, (Some(143), 0));
+}
 
 /// Units taken for one paid order when the service is killed at a marked moment and started again.
 async fn taken_after_kill_at(fail_point: &str, defences_off: &str) -> i64 {

@@ -41,5 +41,7 @@ service_kit::defences! {
         ProducerIdempotence = "producer-idempotence",
         /// A message that was processed is not processed again.
         InboxDedup = "inbox-dedup",
+        /// At SIGTERM what is under way is finished or given back before the process ends.
+        GracefulShutdown = "graceful-shutdown",
     }
 }

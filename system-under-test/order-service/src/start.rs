@@ -40,6 +40,8 @@ pub const MIGRATIONS: [(&str, &str); 2] = [
 /// An address is taken, Kafka's client refuses its configuration, or the database holds other migrations.
 pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     fail_point::register(&FAIL_POINTS);
+    let graceful = config.defences.on(Defence::GracefulShutdown);
+    service.shutdown.finish_what_is_under_way(graceful);
     tracing::info!(off = ?config.defences.names_off(), "defences");
     let instance = &service.common.instance;
     let pool = config.database.pool(instance);

@@ -15,6 +15,7 @@ use crate::payment::Pursuit;
 use crate::provider::backoff::Backoff;
 use crate::provider::breaker::BreakerPolicy;
 use crate::provider::client::CallLimits;
+use crate::provider::drain::DrainLimits;
 use crate::provider::gate::GateLimits;
 
 /// Calls to the provider in a second, unless a setting says otherwise.
@@ -105,6 +106,14 @@ fn gate(settings: &mut Settings) -> GateLimits {
             NonZeroU32::MIN..=NonZeroU32::MAX,
         ),
         slow_start: settings.duration_ms("SLOW_START_MS", 10_000),
+        drain: DrainLimits {
+            backlog: settings.number("DRAIN_BACKLOG", 1_000, 1..=1_000_000_000),
+            rate_per_s: settings.number(
+                "DRAIN_RATE_PER_S",
+                RATE_PER_S,
+                NonZeroU32::MIN..=NonZeroU32::MAX,
+            ),
+        },
         concurrency: settings.number("PROVIDER_CONCURRENCY", 8, 1..=1_000),
         breaker: BreakerPolicy {
             failures: settings.number("BREAKER_FAILURES", 10, 1..=10_000),

@@ -27,6 +27,8 @@ service_kit::defences! {
         HalfOpen = "half-open",
         /// After the start calls are let through ever faster, not all at once.
         SlowStart = "slow-start",
+        /// What was queued while the service was down is let out evenly, however many instances there are.
+        DrainControl = "drain-control",
         /// The provider is told which version of its API is meant, and an answer in another one is not believed.
         VersionCheck = "version-check",
         /// Nobody is asked whose certificate does not descend from one that is trusted.
@@ -51,5 +53,7 @@ service_kit::defences! {
         PollWhileWorking = "poll-while-working",
         /// A success is believed only when its body says what was booked.
         BodyCheck = "body-check",
+        /// At SIGTERM what is under way is finished or given back before the process ends.
+        GracefulShutdown = "graceful-shutdown",
     }
 }

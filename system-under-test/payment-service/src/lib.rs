@@ -8,6 +8,9 @@
 //! * [`payment`]: makes one payment
 //! * [`events`]: commands in, results out
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use service_kit::database::migrate;
 use service_kit::kafka::{Consumption, Producer, consume};
 use service_kit::service::Service;
@@ -41,11 +44,16 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// How often the gate learns how large the backlog is.
+const BACKLOG_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Starts the service: health, database, producer, consumer.
 ///
 /// # Errors
 /// A file cannot be read, a client refuses its settings, or the database cannot be prepared.
 pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    let graceful = config.defences.on(Protection::GracefulShutdown);
+    service.shutdown.finish_what_is_under_way(graceful);
     let off = config.defences.names_off();
     if !off.is_empty() {
         tracing::warn!(?off, "defences are off");
@@ -53,9 +61,11 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     service.serve_http(Default::default())?;
     let pool = config.database.pool(&service.common.instance);
     service.health.check_database(&pool);
+    // Before the database is waited for: what is wrong with a file is said at once.
+    let payments = payments(&config, &service)?;
     let producer = Producer::new(&config.kafka, &service.common.instance, true)?;
     migrate(&pool, MIGRATIONS, &service.shutdown).await?;
-    let payments = payments(&config, &service)?;
+    let gate = payments.gate();
     let work = Commands::new(
         Store::new(pool, config.database),
         payments,
@@ -67,6 +77,18 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let consumption = consumption(&config.defences);
     let consumer = consume(&service, &config.kafka, consumption, producer, work)?;
     consumer.check_joined(&service.health);
+    let shutdown = service.shutdown.clone();
+    service.spawn("backlog", async move {
+        while !shutdown.has_begun() {
+            let (backlog, share) = consumer.backlog();
+            gate.note_backlog(backlog, share);
+            tokio::select! {
+                () = tokio::time::sleep(BACKLOG_INTERVAL) => {}
+                () = shutdown.begun() => {}
+            }
+        }
+        Ok::<(), Infallible>(())
+    });
     Ok(())
 }
 

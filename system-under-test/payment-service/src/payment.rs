@@ -1,7 +1,7 @@
 //! Makes one payment: attempts, waits, look-ups, until the provider's answer is definite.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ pub struct Pursuit {
 /// Everything that is needed to make payments; shared by all workers of an instance.
 pub struct Payments {
     client: ProviderClient,
-    gate: Gate,
+    gate: Arc<Gate>,
     backoff: Backoff,
     persistence: Persistence,
     send_key: bool,
@@ -83,7 +83,7 @@ impl Payments {
         };
         Self {
             client,
-            gate,
+            gate: Arc::new(gate),
             backoff,
             persistence: Persistence {
                 attempts_per_round: if retry { pursuit.attempts_per_round } else { 1 },
@@ -97,9 +97,9 @@ impl Payments {
         }
     }
 
-    /// The gate, for those who watch it.
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    /// The gate, for those who watch it and tell it of the backlog.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.gate.clone()
     }
 
     /// Pursues a payment until it has a definite end or `stop` is cancelled; an attempt that is under way then is

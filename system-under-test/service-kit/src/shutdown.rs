@@ -1,10 +1,14 @@
 //! One way down: a token that everybody watches, and the tasks that are waited for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Exit code of a process that SIGTERM ended, as shells tell it.
+const EXIT_TERMINATED: i32 = 128 + 15;
 
 /// Asks a process's tasks to end and waits for them; clones share one shutdown.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +16,7 @@ pub struct Shutdown {
     token: CancellationToken,
     tasks: TaskTracker,
     failure: Arc<OnceLock<String>>,
+    at_once: Arc<AtomicBool>,
 }
 
 impl Shutdown {
@@ -52,6 +57,12 @@ impl Shutdown {
         &self.tasks
     }
 
+    /// Says whether a signal begins a shutdown in which what is under way is finished or given back. Otherwise the process
+    /// ends at the signal as if it had no shutdown at all; a service calls this where its defence `graceful-shutdown` is.
+    pub fn finish_what_is_under_way(&self, graceful: bool) {
+        self.at_once.store(!graceful, Ordering::Release);
+    }
+
     /// Begins the shutdown at SIGTERM or SIGINT.
     ///
     /// # Errors
@@ -64,6 +75,9 @@ impl Shutdown {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: shutting down"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: shutting down"),
+            }
+            if shutdown.at_once.load(Ordering::Acquire) {
+                std::process::exit(EXIT_TERMINATED);
             }
             shutdown.begin();
         });

@@ -410,3 +410,30 @@ async fn the_trace_travels_with_the_record() {
     assert_eq!(received.id(), trace.id());
     testing::stop(&service).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_a_consumer_is_behind_is_shown_until_it_has_caught_up() {
+    let fixture = Fixture::new(2).await;
+    let waits = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let work = {
+        let waits = waits.clone();
+        Recorded::new(move |_| {
+            if waits.load(Ordering::Acquire) {
+                return Err(Failure::Unavailable("not yet".to_owned()));
+            }
+            Ok(Duration::ZERO)
+        })
+    };
+    for number in 0..5 {
+        fixture.append(number % 2, "x");
+    }
+    let service = fixture.consumer(consumption(), work).await;
+    let shows = async |lag: &str| {
+        let text = service.metrics.text().expect("metrics");
+        text.contains(&format!("kafka_lag{{topic=\"work\"}} {lag}\n"))
+    };
+    testing::eventually("the lag is shown", async || shows("5").await).await;
+    waits.store(false, Ordering::Release);
+    testing::eventually("the lag is gone", async || shows("0").await).await;
+    testing::stop(&service).await;
+}

@@ -1,5 +1,5 @@
 //! What every call to the provider must pass first: retry budget, the provider's own wish to be left alone, rate limit, slow
-//! start, concurrency limit, circuit breaker. Each waits; none gives a payment up.
+//! start, controlled drain, concurrency limit, circuit breaker. Each waits; none gives a payment up.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::retry::budget::{Budget, TpsBudget};
 
 use super::breaker::{Breaker, BreakerPolicy, BreakerState, Ticket};
+use super::drain::{Drain, DrainLimits};
 use super::slow_start::SlowStart;
 use crate::defences::Protection;
 
@@ -24,6 +25,8 @@ pub struct GateLimits {
     pub rate_per_s: NonZeroU32,
     /// How long the rate of calls grows after the first one until it is the full rate.
     pub slow_start: Duration,
+    /// When and how fast a backlog is let out.
+    pub drain: DrainLimits,
     /// Calls under way at the same time.
     pub concurrency: usize,
     /// When the circuit opens and closes.
@@ -41,6 +44,7 @@ pub struct Gate {
     budget: Option<TpsBudget>,
     rate: Option<DefaultDirectRateLimiter>,
     slow_start: Option<Mutex<SlowStart>>,
+    drain: Option<Mutex<Drain>>,
     slots: Option<Arc<Semaphore>>,
     breaker: Option<Arc<Mutex<Breaker>>>,
     quiet_until: Mutex<Option<Instant>>,
@@ -81,6 +85,9 @@ impl Gate {
             slow_start: defences
                 .on(Protection::SlowStart)
                 .then(|| Mutex::new(SlowStart::new(limits.slow_start, limits.rate_per_s))),
+            drain: defences
+                .on(Protection::DrainControl)
+                .then(|| Mutex::new(Drain::new(limits.drain))),
             slots: defences
                 .on(Protection::ConcurrencyLimit)
                 .then(|| Arc::new(Semaphore::new(limits.concurrency))),
@@ -99,7 +106,10 @@ impl Gate {
             rate.until_ready().await;
         }
         if let Some(slow_start) = &self.slow_start {
-            grown(slow_start).await;
+            granted(|now| lock(slow_start).ask(now)).await;
+        }
+        if let Some(drain) = &self.drain {
+            granted(|now| lock(drain).ask(now)).await;
         }
         let slot = match &self.slots {
             // The semaphore is never closed.
@@ -122,6 +132,13 @@ impl Gate {
         let mut quiet = lock(&self.quiet_until);
         if quiet.is_none_or(|earlier| earlier < until) {
             *quiet = Some(until);
+        }
+    }
+
+    /// So many messages are behind this instance, which has this share of the queue, from 0 to 1.
+    pub fn note_backlog(&self, messages: u64, share: f64) {
+        if let Some(drain) = &self.drain {
+            lock(drain).note(messages, share);
         }
     }
 
@@ -161,14 +178,10 @@ impl Gate {
     }
 }
 
-/// Waits until the rate has grown enough for another call.
-async fn grown(slow_start: &Mutex<SlowStart>) {
-    loop {
-        let asked = lock(slow_start).ask(Instant::now());
-        match asked {
-            Ok(()) => return,
-            Err(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
-        }
+/// Waits until somebody who is asked lets a call through.
+async fn granted(mut ask: impl FnMut(Instant) -> Result<(), Duration>) {
+    while let Err(wait) = ask(Instant::now()) {
+        tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
     }
 }
 
@@ -219,6 +232,10 @@ mod tests {
         GateLimits {
             rate_per_s: NonZeroU32::new(1_000).expect("positive"),
             slow_start: Duration::from_millis(1),
+            drain: DrainLimits {
+                backlog: 10,
+                rate_per_s: NonZeroU32::new(1).expect("positive"),
+            },
             concurrency: 2,
             breaker: BreakerPolicy {
                 failures: 3,
@@ -276,6 +293,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_backlog_is_let_out_evenly() {
+        let gate = Gate::new(limits(), &Defences::all());
+        gate.note_backlog(11, 1.0);
+        gate.pass(Call::First).await.answered();
+        assert!(passes_at_once(&gate, Call::First).await.is_none());
+        gate.note_backlog(10, 1.0);
+        assert!(passes_at_once(&gate, Call::First).await.is_some());
+    }
+
+    #[tokio::test]
     async fn repetitions_are_a_bounded_share() {
         let gate = Gate::new(limits(), &Defences::all());
         for _ in 0..10 {
@@ -304,6 +331,7 @@ mod tests {
             Protection::RetryBudget,
             Protection::RateLimit,
             Protection::SlowStart,
+            Protection::DrainControl,
             Protection::ConcurrencyLimit,
             Protection::CircuitBreaker,
         ];

@@ -3,6 +3,7 @@
 //! * [`client`]: one call over HTTPS, and what it showed
 //! * [`connections`]: over which connections, to whom
 //! * [`gate`]: what every call must pass first
+//! * [`drain`]: the even rate at which a backlog is let out
 //! * [`slow_start`]: the growing rate in it
 //! * [`breaker`]: the circuit breaker in it
 //! * [`backoff`]: how long to wait after a failure
@@ -12,5 +13,6 @@ pub mod backoff;
 pub mod breaker;
 pub mod client;
 pub mod connections;
+pub mod drain;
 pub mod gate;
 pub mod slow_start;

@@ -8,11 +8,13 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
+use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::QuietClient;
 use super::message::Received;
+use crate::metrics::Gauges;
 
 /// One partition while it is ours. After it was lost and given to us again there is a new value for it.
 pub(super) struct Partition {
@@ -113,6 +115,15 @@ impl Partition {
 pub(super) struct Assignment {
     partitions: Mutex<HashMap<(String, i32), Arc<Partition>>>,
     joined: AtomicBool,
+    backlog: Mutex<Backlog>,
+}
+
+/// How far a consumer is behind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Backlog {
+    messages: u64,
+    ours: usize,
+    all: usize,
 }
 
 impl Assignment {
@@ -129,6 +140,17 @@ impl Assignment {
     /// Whether the group ever gave us an assignment, be it empty.
     pub(super) fn has_joined(&self) -> bool {
         self.joined.load(Ordering::Acquire)
+    }
+
+    /// Messages of our partitions that are not committed yet, and our share of all partitions, from 0 to 1.
+    pub(super) fn backlog(&self) -> (u64, f64) {
+        let backlog = *self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = backlog.ours as f64 / backlog.all.max(1) as f64;
+        (backlog.messages, share)
+    }
+
+    fn note_backlog(&self, backlog: Backlog) {
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = backlog;
     }
 
     /// Finished work of our partitions that is not committed yet.
@@ -187,9 +209,13 @@ pub(super) fn places(due: &[(Arc<Partition>, i64)]) -> TopicPartitionList {
     places
 }
 
-/// Hears of rebalances.
+/// Hears of rebalances, and of how far the group is behind.
 pub(super) struct GroupContext {
     pub(super) assignment: Arc<Assignment>,
+    /// Messages that are not committed yet, of the partitions that are ours, by topic.
+    pub(super) lag: Gauges,
+    /// What stands before the name of every topic.
+    pub(super) prefix: String,
 }
 
 impl ClientContext for GroupContext {
@@ -199,6 +225,30 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         QuietClient.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut backlog = Backlog::default();
+        for (name, topic) in &statistics.topics {
+            let mut lag = 0;
+            // The client also shows a partition -1, for what it cannot place.
+            for partition in topic
+                .partitions
+                .values()
+                .filter(|shown| shown.partition >= 0)
+            {
+                backlog.all += 1;
+                if self.assignment.find(name, partition.partition).is_some() {
+                    backlog.ours += 1;
+                    // Unknown is -1, until the first answer of the broker.
+                    lag += partition.consumer_lag.max(0);
+                }
+            }
+            backlog.messages += lag.unsigned_abs();
+            let topic = name.strip_prefix(&self.prefix).unwrap_or(name).to_owned();
+            self.lag.get_or_create(&vec![("topic", topic)]).set(lag);
+        }
+        self.assignment.note_backlog(backlog);
     }
 }
 

@@ -70,6 +70,12 @@ impl Consumer {
         self.assignment.has_joined()
     }
 
+    /// Messages of this consumer's partitions that are not committed yet, and its share of all partitions, from 0 to 1; as
+    /// they were at most half a second ago.
+    pub fn backlog(&self) -> (u64, f64) {
+        self.assignment.backlog()
+    }
+
     /// Adds the check that the consumer joined its group. It stays passed afterwards: a rebalance is no reason to be
     /// taken out of service.
     pub fn check_joined(&self, health: &Health) {
@@ -102,6 +108,11 @@ pub fn consume<W: Work>(
     let assignment = Arc::new(Assignment::default());
     let context = GroupContext {
         assignment: assignment.clone(),
+        lag: service.metrics.gauges(
+            "kafka_lag",
+            "Messages of this instance's partitions that are not committed yet, by topic",
+        ),
+        prefix: settings.prefix.clone(),
     };
     let config = settings.consumer(&service.common.instance, consumption.group);
     let client: StreamConsumer<GroupContext> = config.create_with_context(context)?;

@@ -52,6 +52,9 @@ pub struct KafkaSettings {
     pub work_pause_max: Duration,
 }
 
+/// How often a consumer notes how far it is behind.
+const LAG_INTERVAL: Duration = Duration::from_millis(500);
+
 impl KafkaSettings {
     /// Reads `KAFKA_BROKERS`, `TOPIC_PREFIX` and the settings that begin with `KAFKA_`.
     pub fn read(settings: &mut Settings) -> Self {
@@ -196,6 +199,7 @@ impl KafkaSettings {
         set(&mut config, "auto.offset.reset", "earliest");
         set(&mut config, "isolation.level", "read_committed");
         set(&mut config, "check.crcs", "true");
+        set_ms(&mut config, "statistics.interval.ms", LAG_INTERVAL);
         set_ms(&mut config, "fetch.wait.max.ms", self.fetch_wait);
         set_ms(&mut config, "fetch.error.backoff.ms", self.retry_backoff);
         config
