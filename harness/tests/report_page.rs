@@ -141,7 +141,7 @@ fn a_finding_stands_open_with_its_sentence_story_and_replay() {
     let mut violated = drill("VIOLATED");
     violated.findings.push(charged_twice());
     let text = page(&run(vec![drill("PASSED"), violated]), Some(&journal()));
-    assert!(text.contains("1 of 2 drills need a look"), "{text}");
+    assert!(text.contains("1 of 2 drills needs a look"), "{text}");
     assert!(text.contains("1 of 40 charged purchases was charged more than once"));
     assert!(text.contains("cargo drill replay x"));
     assert_eq!(text.matches("<details open>").count(), 1, "{text}");
@@ -182,7 +182,7 @@ fn a_proof_that_found_nothing_needs_a_look() {
     seeing.must_find = Some("no-duplicate-charge".into());
     seeing.findings.push(charged_twice());
     let text = page(&run(vec![blind, seeing]), Some(&journal()));
-    assert!(text.contains("1 of 2 drills need a look"), "{text}");
+    assert!(text.contains("1 of 2 drills needs a look"), "{text}");
     assert!(
         text.contains("NOT FOUND") && text.contains(">found<"),
         "{text}"

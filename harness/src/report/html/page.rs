@@ -137,10 +137,9 @@ fn headline(all: usize, as_expected: usize, skipped: usize) -> String {
     if as_expected + skipped == all {
         format!("{as_expected} of {all} {noun} as it must be{skips}")
     } else {
-        format!(
-            "{} of {all} {noun} need a look{skips}",
-            all - as_expected - skipped
-        )
+        let doubtful = all - as_expected - skipped;
+        let verb = if doubtful == 1 { "needs" } else { "need" };
+        format!("{doubtful} of {all} {noun} {verb} a look{skips}")
     }
 }
 
@@ -363,6 +362,6 @@ mod tests {
     #[test]
     fn a_headline_counts_what_needs_a_look() {
         assert_eq!(headline(1, 1, 0), "1 of 1 drill as it must be");
-        assert_eq!(headline(5, 3, 1), "1 of 5 drills need a look, 1 skipped");
+        assert_eq!(headline(5, 3, 1), "1 of 5 drills needs a look, 1 skipped");
     }
 }
