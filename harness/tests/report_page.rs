@@ -42,6 +42,7 @@ fn drill(verdict: &str) -> DrillEntry {
             refunded: 0,
         },
         seconds: SecondsEntry {
+            began: 0.0,
             prepare: 0.3,
             load: 2.0,
             settle: 0.5,
@@ -70,6 +71,7 @@ fn run(drills: Vec<DrillEntry>) -> Verdicts {
         testbed: "local".into(),
         seed: 7,
         exit_code: 0,
+        harness_errors: Vec::new(),
         drills,
     }
 }

@@ -6,16 +6,17 @@ use std::{
 };
 
 use anyhow::Context as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::{ProveArguments, ReplayArguments, RunArguments, Selection},
-    exit::{Refusal, of_verdicts},
+    exit::{HARNESS, Refusal, of_verdicts},
     folder::{self, GIVEN},
     loading::System,
 };
 use crate::{
-    drill::{DrillOrder, DrillResult, Event, EventSink, Run, drill_seed},
+    drill::{Ahead, DrillOrder, DrillResult, Event, EventSink, Run, drill_seed},
     feature::{Feature, Scenario},
     prove::Proof,
     report::{
@@ -23,7 +24,10 @@ use crate::{
         html, junit, matrix,
         verdicts::{self, Verdicts},
     },
-    steps::engine::{PreparedDrill, run_drills},
+    steps::{
+        engine::{Drilled, PreparedDrill, run_drills},
+        rehearsal,
+    },
     testbed::{
         Testbed,
         local::{LocalOptions, LocalTestbed},
@@ -45,18 +49,15 @@ pub(super) fn run(system: &System, arguments: &RunArguments) -> Result<u8, Refus
     };
     let features = select(system, paths, selection.tags.as_deref())?;
     let wishes = as_written(&features, &arguments.without);
-    let (results, code) = execute(system, selection, &features, wishes)?;
-    println!("{}", closing_line(results.iter().map(AsRef::as_ref)));
-    Ok(code)
+    conclude(execute(system, selection, &features, wishes)?)
 }
 
 /// Every feature file, as written.
 pub(super) fn run_all_features(system: &System) -> Result<u8, Refusal> {
     let selection = Selection::default();
     let features = select(system, &[], None)?;
-    let (results, code) = execute(system, &selection, &features, as_written(&features, &[]))?;
-    println!("{}", closing_line(results.iter().map(AsRef::as_ref)));
-    Ok(code)
+    let wishes = as_written(&features, &[]);
+    conclude(execute(system, &selection, &features, wishes)?)
 }
 
 /// `firedrill prove`.
@@ -75,13 +76,13 @@ pub(super) fn prove(system: &System, arguments: &ProveArguments) -> Result<u8, R
             }));
         }
     }
-    let (results, _) = execute(system, selection, &features, wishes)?;
+    let executed = execute(system, selection, &features, wishes)?;
     let defences = system.topology.defences.keys().map(String::as_str);
-    let proof = Proof::new(results.iter().map(AsRef::as_ref), defences);
+    let proof = Proof::new(executed.results.iter().map(AsRef::as_ref), defences);
     println!("{}", matrix::draw(&proof));
     let (proven, unproven) = proof.counts();
     println!("{}", closing(proven, unproven, 0));
-    Ok(proof.exit_code())
+    Ok(executed.worse_than(proof.exit_code()))
 }
 
 /// `firedrill replay`: what the drill was given is read from its run's folder, not from today's files.
@@ -112,9 +113,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<u8, Refusal> {
         times: arguments.times,
         ..Selection::default()
     };
-    let (results, code) = execute(&system, &selection, &features, wishes)?;
-    println!("{}", closing_line(results.iter().map(AsRef::as_ref)));
-    Ok(code)
+    conclude(execute(&system, &selection, &features, wishes)?)
 }
 
 fn select(system: &System, paths: &[String], tags: Option<&str>) -> Result<Vec<Feature>, Refusal> {
@@ -148,13 +147,45 @@ fn as_written(features: &[Feature], without: &[String]) -> Vec<Wish> {
         .collect()
 }
 
+/// What came of a run.
+struct Executed {
+    results: Vec<Arc<DrillResult>>,
+    /// What the harness failed at that belongs to no drill.
+    failures: Vec<String>,
+}
+
+impl Executed {
+    /// The exit code, where the drills say `code`: nothing outweighs a failure of the harness.
+    fn worse_than(&self, code: u8) -> u8 {
+        if self.failures.is_empty() {
+            code
+        } else {
+            HARNESS
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        let verdicts = self.results.iter().map(|result| result.judgement.verdict);
+        self.worse_than(of_verdicts(verdicts))
+    }
+}
+
+/// Prints the closing line.
+fn conclude(executed: Executed) -> Result<u8, Refusal> {
+    println!(
+        "{}",
+        closing_line(executed.results.iter().map(AsRef::as_ref))
+    );
+    Ok(executed.exit_code())
+}
+
 /// Carries drills out and writes all reports. Nothing is left running when it returns.
 fn execute(
     system: &System,
     selection: &Selection,
     features: &[Feature],
     wishes: Vec<Wish>,
-) -> Result<(Vec<Arc<DrillResult>>, u8), Refusal> {
+) -> Result<Executed, Refusal> {
     let seed = selection.seed.unwrap_or(DEFAULT_SEED);
     let folder = folder::create(&system.root, seed, selection.out.as_deref())?;
     let paths: Vec<PathBuf> = features
@@ -173,10 +204,13 @@ fn execute(
         let console = console.clone();
         Arc::new(move |event| console.show(event))
     };
-    let results = runtime.block_on(drill_all(system, selection, &folder, seed, drills, events))?;
-    let code = of_verdicts(results.iter().map(|result| result.judgement.verdict));
-    let borrowed = || results.iter().map(AsRef::as_ref);
-    let verdicts = Verdicts::new(&folder, "local", seed, code, borrowed());
+    let executed = runtime.block_on(drill_all(system, selection, &folder, seed, drills, events))?;
+    for failure in &executed.failures {
+        eprintln!("HARNESS ERROR  {failure}");
+    }
+    let borrowed = || executed.results.iter().map(AsRef::as_ref);
+    let mut verdicts = Verdicts::new(&folder, "local", seed, executed.exit_code(), borrowed());
+    verdicts.harness_errors.clone_from(&executed.failures);
     verdicts
         .write(&folder.join(verdicts::FILE))
         .with_context(|| format!("verdicts.json cannot be written to {}", folder.display()))?;
@@ -187,7 +221,7 @@ fn execute(
         verdicts: &verdicts,
     };
     html::write(&folder.join(html::FILE), &[shown]).context("the report")?;
-    Ok((results, code))
+    Ok(executed)
 }
 
 /// What the harness, its proxies and its broker have to say goes to `harness.log`; the terminal is for verdicts.
@@ -215,7 +249,7 @@ async fn drill_all(
     seed: u64,
     drills: Vec<PreparedDrill>,
     events: EventSink,
-) -> Result<Vec<Arc<DrillResult>>, Refusal> {
+) -> Result<Executed, Refusal> {
     let cancel = CancellationToken::new();
     let interrupts = tokio::spawn(watch_interrupts(cancel.clone()));
     let testbed = Arc::new(LocalTestbed::start(options(system)?).await?);
@@ -225,8 +259,11 @@ async fn drill_all(
         testbed: testbed.name().to_owned(),
         folder: folder.to_owned(),
     });
-    let run = Run {
+    let upcoming = rehearsal::requests(&drills, &cancel);
+    let run = Arc::new(Run {
         testbed: testbed.clone(),
+        ahead: Ahead::new(testbed.clone(), system.topology.clone(), upcoming),
+        began: Instant::now(),
         topology: system.topology.clone(),
         profiles: system.profiles.clone(),
         observations: system.observations.clone(),
@@ -234,12 +271,16 @@ async fn drill_all(
         seed,
         cancel,
         events,
-    };
-    let results = run_drills(Arc::new(run), drills, jobs(selection)).await;
+    });
+    let Drilled {
+        results,
+        mut failures,
+    } = run_drills(run.clone(), drills, jobs(selection)).await;
+    failures.extend(run.ahead.close().await);
     let shut_down = testbed.shut_down().await;
     interrupts.abort();
-    shut_down?;
-    Ok(results)
+    failures.extend(shut_down.err().map(|error| error.to_string()));
+    Ok(Executed { results, failures })
 }
 
 fn options(system: &System) -> Result<LocalOptions, Refusal> {

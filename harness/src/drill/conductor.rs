@@ -15,6 +15,7 @@ use firedrill_oracle::{
     record::{DrillHeader, Expectation, JOURNAL_SCHEMA, Record, Settlement},
 };
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     event::{DrillResult, Event, FeltSoFar, Seconds},
@@ -50,6 +51,19 @@ impl Arrangement {
     fn without_as_well(&self, run: &[String]) -> Vec<String> {
         let own = self.without.iter().filter(|name| !run.contains(name));
         run.iter().chain(own).cloned().collect()
+    }
+
+    /// What a drill that is arranged like this asks its testbed for.
+    pub fn request(&self, order: &DrillOrder, cancel: &CancellationToken) -> PipelineRequest {
+        PipelineRequest {
+            drill: order.short_name(),
+            directory: order.folder.clone(),
+            seed: order.seed,
+            without: self.without_as_well(&order.without),
+            settings: self.settings.clone(),
+            replicas: self.replicas.clone(),
+            cancel: cancel.clone(),
+        }
     }
 }
 
@@ -123,6 +137,10 @@ impl Drill {
         (run.events)(&Event::DrillStarted {
             order: order.clone(),
         });
+        let seconds = Seconds {
+            began: (clock - run.began).as_secs_f64(),
+            ..Seconds::default()
+        };
         let mut drill = Self {
             order,
             run,
@@ -139,7 +157,7 @@ impl Drill {
             failed: false,
             lacking: None,
             observed: false,
-            seconds: Seconds::default(),
+            seconds,
             phase: "prepare",
         };
         drill.enter("prepare");
@@ -170,19 +188,11 @@ impl Drill {
         }
         let began = Instant::now();
         self.enter("start");
-        let request = PipelineRequest {
-            drill: self.order.short_name(),
-            directory: self.order.folder.clone(),
-            seed: self.order.seed,
-            without: self.arrangement.without_as_well(&self.order.without),
-            settings: self.arrangement.settings.clone(),
-            replicas: self.arrangement.replicas.clone(),
-            cancel: self.run.cancel.clone(),
-        };
+        let request = self.arrangement.request(&self.order, &self.run.cancel);
         let pipeline = self
             .run
-            .testbed
-            .start(request)
+            .ahead
+            .take(self.order.index, request)
             .await
             .map_err(from_testbed)?;
         let observer = match Observer::new(pipeline.clone(), self.run.observations.clone()) {
@@ -244,6 +254,8 @@ impl Drill {
         self.ensure_running().await?;
         let began = Instant::now();
         self.enter("settle");
+        // Not earlier: while customers order, a pipeline that starts would take from this one what it needs to keep up.
+        self.run.ahead.start_next();
         let rest = wait_for_rest(&self.running()?.observer, limit, &self.run.cancel)
             .await
             .map_err(in_words)?;
@@ -285,8 +297,9 @@ impl Drill {
         self.failed
     }
 
-    /// Everything that is left to do, in order; always ends with a verdict and with nothing left running.
-    pub async fn conclude(mut self) -> DrillResult {
+    /// Heals, sends the customers home, waits for rest and reads what the system holds. What is left to do then is
+    /// [`leave`](Self::leave).
+    pub async fn conclude(&mut self) {
         if !self.failed
             && let Err(error) = self.settle(SETTLE_LIMIT).await
         {
@@ -297,6 +310,11 @@ impl Drill {
         let began = self.clock.elapsed().as_secs_f64();
         self.seconds.load = (began - self.seconds.prepare - self.seconds.settle).max(0.0);
         self.observe().await;
+    }
+
+    /// Stops and removes everything of this drill and judges it; the next drill need not wait for that. Always ends with a
+    /// verdict and with nothing left running.
+    pub async fn leave(mut self) -> DrillResult {
         self.clean_up().await;
         self.check()
     }
@@ -323,6 +341,9 @@ impl Drill {
     async fn clean_up(&mut self) {
         let began = Instant::now();
         self.enter("clean_up");
+        if let Err(error) = self.run.ahead.release(self.order.index).await {
+            self.fail(&from_testbed(error));
+        }
         if let Some(running) = self.running.take() {
             running.observer.close().await;
             if let Err(error) = running.pipeline.stop().await {
@@ -347,7 +368,7 @@ impl Drill {
         };
         self.seconds.judge = began.elapsed().as_secs_f64();
         let result = DrillResult {
-            replay: format!("cargo drill replay {}", self.order.folder.display()),
+            replay: self.order.replay(),
             order: self.order.clone(),
             judgement,
             seconds: self.seconds,
@@ -405,6 +426,11 @@ impl Drill {
             accepted,
             felt: felt.to_vec(),
         });
+    }
+
+    /// What is drilled.
+    pub fn order(&self) -> Arc<DrillOrder> {
+        self.order.clone()
     }
 
     /// The drill's folder.

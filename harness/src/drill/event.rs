@@ -63,7 +63,9 @@ pub struct FeltSoFar {
 /// Where the time of a drill went, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Seconds {
-    /// Until every component was ready.
+    /// When the drill began, since the run began to drill; no part of the total.
+    pub began: f64,
+    /// Until every component was ready and the products were in place; short where the pipeline was started ahead.
     pub prepare: f64,
     /// From ready until the customers had left and every fault was healed.
     pub load: f64,
@@ -73,7 +75,7 @@ pub struct Seconds {
     pub observe: f64,
     /// Judging the history.
     pub judge: f64,
-    /// Stopping and removing everything of this drill.
+    /// Stopping and removing everything of this drill; the next drill does not wait for it.
     pub clean_up: f64,
 }
 

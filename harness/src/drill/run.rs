@@ -2,15 +2,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::event::EventSink;
+use super::{ahead::Ahead, event::EventSink};
 use crate::{profile::Profiles, system::Observations, testbed::Testbed, topology::Topology};
 
 /// What all drills of a run share.
 pub struct Run {
     /// Where systems run.
     pub testbed: Arc<dyn Testbed>,
+    /// The pipelines that are started before their drills ask for them.
+    pub ahead: Ahead,
     /// The system.
     pub topology: Arc<Topology>,
     /// The faults by name.
@@ -21,6 +24,8 @@ pub struct Run {
     pub folder: PathBuf,
     /// The run's seed.
     pub seed: u64,
+    /// When the run began to drill.
+    pub began: Instant,
     /// Ends every wait of every drill.
     pub cancel: CancellationToken,
     /// Who is told.
@@ -54,6 +59,11 @@ impl DrillOrder {
     /// Short name, unique in its run, fit for names of files and databases.
     pub fn short_name(&self) -> String {
         format!("d{:04}", self.index)
+    }
+
+    /// The command that does the same drill again.
+    pub fn replay(&self) -> String {
+        format!("cargo drill replay {}", self.folder.display())
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Verdicts {
     pub seed: u64,
     /// What the command exits with.
     pub exit_code: u8,
+    /// What the harness could not do outside any drill, such as removing what it had started; nothing in a good run.
+    #[serde(default)]
+    pub harness_errors: Vec<String>,
     /// The drills in their order.
     pub drills: Vec<DrillEntry>,
 }
@@ -156,7 +159,10 @@ pub struct OrdersEntry {
 /// Where the time went, in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecondsEntry {
-    /// Until every component was ready.
+    /// When the drill began, since the run began to drill.
+    #[serde(default)]
+    pub began: f64,
+    /// Until every component was ready; short where the pipeline was started ahead.
     pub prepare: f64,
     /// Customers and faults.
     pub load: f64,
@@ -166,7 +172,7 @@ pub struct SecondsEntry {
     pub observe: f64,
     /// Judging.
     pub judge: f64,
-    /// Stopping and removing everything.
+    /// Stopping and removing everything; the next drill does not wait for it.
     pub clean_up: f64,
 }
 
@@ -184,6 +190,7 @@ impl Verdicts {
             testbed: testbed.to_owned(),
             seed,
             exit_code,
+            harness_errors: Vec::new(),
             drills: results
                 .into_iter()
                 .map(|result| DrillEntry::new(folder, result))
@@ -261,6 +268,7 @@ impl DrillEntry {
                 refunded: judgement.orders.refunded,
             },
             seconds: SecondsEntry {
+                began: rounded(seconds.began),
                 prepare: rounded(seconds.prepare),
                 load: rounded(seconds.load),
                 settle: rounded(seconds.settle),

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cucumber::{
     Cucumber, Event, World as _, cli, event, event::ScenarioFinished, parser, runner, writer,
 };
+use firedrill_oracle::Judgement;
 use futures::{FutureExt as _, stream};
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use super::world::DrillWorld;
-use crate::drill::{Drill, DrillError, DrillOrder, DrillResult, Run};
+use crate::drill::{Drill, DrillError, DrillOrder, DrillResult, Event as DrillEvent, Run, Seconds};
 
 /// A drill and the scenario it carries out.
 #[derive(Debug, Clone)]
@@ -23,23 +25,36 @@ pub struct PreparedDrill {
 /// Tag that leads from a scenario back to its drill.
 const DRILL_TAG: &str = "firedrill-index-";
 
-/// Carries out drills, at most `jobs` at once; the results come in the order of the drills.
+/// What came of the drills of a run.
+#[derive(Debug)]
+pub struct Drilled {
+    /// In the order of the drills.
+    pub results: Vec<Arc<DrillResult>>,
+    /// What the harness failed at that belongs to no drill.
+    pub failures: Vec<String>,
+}
+
+/// A drill that has read everything and is being cleaned up and judged.
+struct Leaving {
+    order: Arc<DrillOrder>,
+    judged: JoinHandle<DrillResult>,
+}
+
+/// Carries out drills, at most `jobs` at once. A drill is cleaned up and judged while the next is under way, at most `jobs`
+/// at once as well.
 ///
 /// Must be awaited by `block_on`: cucumber's future does not move between threads.
-pub async fn run_drills(
-    run: Arc<Run>,
-    drills: Vec<PreparedDrill>,
-    jobs: usize,
-) -> Vec<Arc<DrillResult>> {
+pub async fn run_drills(run: Arc<Run>, drills: Vec<PreparedDrill>, jobs: usize) -> Drilled {
     let orders: Arc<Vec<Arc<DrillOrder>>> =
         Arc::new(drills.iter().map(|drill| drill.order.clone()).collect());
-    let results: Arc<Mutex<Vec<Arc<DrillResult>>>> = Arc::default();
+    let leaving: Arc<Mutex<Vec<Leaving>>> = Arc::default();
+    let leave_permits = Arc::new(Semaphore::new(jobs.max(1)));
     let features = drills
         .into_iter()
         .enumerate()
         .map(|(position, drill)| tagged(drill.feature, position))
         .collect();
-    let finished = results.clone();
+    let (concluded, started) = (leaving.clone(), run.clone());
     let runner = runner::Basic::default()
         .steps(DrillWorld::collection())
         .max_concurrent_scenarios(jobs);
@@ -48,12 +63,12 @@ pub async fn run_drills(
         .before(move |_, _, scenario, world| {
             watch_panics();
             let order = position(scenario).and_then(|position| orders.get(position).cloned());
-            world.drill = order.map(|order| Drill::begin(run.clone(), order));
+            world.drill = order.map(|order| Drill::begin(started.clone(), order));
             async {}.boxed_local()
         })
         .after(move |_, _, _, ended, world| {
             let drill = world.and_then(|world| world.drill.take());
-            let results = finished.clone();
+            let (leaving, permits) = (concluded.clone(), leave_permits.clone());
             let trouble = trouble(ended);
             async move {
                 let Some(mut drill) = drill else { return };
@@ -63,16 +78,48 @@ pub async fn run_drills(
                 {
                     drill.fail(&DrillError::Harness(message));
                 }
-                let result = Arc::new(drill.conclude().await);
-                locked(&results).push(result);
+                drill.conclude().await;
+                let permit = permits.acquire_owned().await;
+                let order = drill.order();
+                let judged = tokio::spawn(async move {
+                    let result = drill.leave().await;
+                    drop(permit);
+                    result
+                });
+                locked(&leaving).push(Leaving { order, judged });
             }
             .boxed_local()
         })
         .run(())
         .await;
-    let mut results = std::mem::take(&mut *locked(&results));
+    let leaving = std::mem::take(&mut *locked(&leaving));
+    let mut results = Vec::with_capacity(leaving.len());
+    for Leaving { order, judged } in leaving {
+        let result = match judged.await {
+            Ok(result) => Arc::new(result),
+            Err(error) => unjudged(&run, order, &error.to_string()),
+        };
+        results.push(result);
+    }
     results.sort_by_key(|result| result.order.index);
-    results
+    Drilled {
+        results,
+        failures: std::mem::take(&mut *locked(&PANICS)),
+    }
+}
+
+/// The result of a drill that ended in the middle of its clean-up.
+fn unjudged(run: &Run, order: Arc<DrillOrder>, reason: &str) -> Arc<DrillResult> {
+    let result = Arc::new(DrillResult {
+        judgement: Judgement::harness_error(format!("cleaning up ended early: {reason}")),
+        replay: order.replay(),
+        order,
+        seconds: Seconds::default(),
+    });
+    (run.events)(&DrillEvent::DrillFinished {
+        result: result.clone(),
+    });
+    result
 }
 
 /// Why cucumber did not get through a scenario; the check before the start leaves no step undefined.

@@ -8,15 +8,14 @@ use crate::workload::{Habits, Pace};
 #[given(regex = r"^the order pipeline is running$")]
 async fn pipeline_is_running(world: &mut DrillWorld) {
     // The pipeline starts with the first step that needs it, so that the steps between can still arrange it.
-    world.phase(async |drill| drill.arrange().map(|_| ())).await;
+    world.arrange(|_| ()).await;
 }
 
 #[given(regex = r"^(\d+) (?:instance|instances) of ([a-z][a-z0-9-]*)$")]
 async fn instances(world: &mut DrillWorld, count: u32, component: String) {
     world
-        .phase(async |drill| {
-            drill.arrange()?.replicas.insert(component, count);
-            Ok(())
+        .arrange(|arrangement| {
+            arrangement.replicas.insert(component, count);
         })
         .await;
 }
@@ -24,9 +23,8 @@ async fn instances(world: &mut DrillWorld, count: u32, component: String) {
 #[given(regex = r#"^the setting ([A-Z][A-Z0-9_]*) of ([a-z][a-z0-9-]*) is "([^"]*)"$"#)]
 async fn setting(world: &mut DrillWorld, name: String, component: String, value: String) {
     world
-        .phase(async |drill| {
-            drill.arrange()?.settings.insert((component, name), value);
-            Ok(())
+        .arrange(|arrangement| {
+            arrangement.settings.insert((component, name), value);
         })
         .await;
 }
@@ -34,9 +32,8 @@ async fn setting(world: &mut DrillWorld, name: String, component: String, value:
 #[given(regex = r"^the defence ([a-z]+\.[a-z-]+) is off$")]
 async fn defence_off(world: &mut DrillWorld, defence: String) {
     world
-        .phase(async |drill| {
-            drill.arrange()?.without.insert(defence);
-            Ok(())
+        .arrange(|arrangement| {
+            arrangement.without.insert(defence);
         })
         .await;
 }
@@ -44,10 +41,7 @@ async fn defence_off(world: &mut DrillWorld, defence: String) {
 #[given(regex = r"^(\d+) products? with (\d+) units? (?:each )?in stock$")]
 async fn products(world: &mut DrillWorld, count: usize, units: i64) {
     world
-        .phase(async |drill| {
-            drill.arrange()?.products = Some((count, units));
-            Ok(())
-        })
+        .arrange(|arrangement| arrangement.products = Some((count, units)))
         .await;
 }
 

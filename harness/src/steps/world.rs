@@ -4,7 +4,7 @@ use std::fmt;
 
 use cucumber::World;
 
-use crate::drill::{Drill, DrillError};
+use crate::drill::{Arrangement, Drill, DrillError};
 
 /// The state of one scenario. A step that fails leaves the drill failed; later steps then do nothing, and the drill is
 /// concluded all the same.
@@ -13,6 +13,8 @@ use crate::drill::{Drill, DrillError};
 pub struct DrillWorld {
     /// The drill; set before the first step, taken after the last.
     pub drill: Option<Drill>,
+    /// Where steps note what they arrange while a scenario is only rehearsed.
+    pub(super) rehearsed: Option<Arrangement>,
 }
 
 impl fmt::Debug for DrillWorld {
@@ -24,6 +26,19 @@ impl fmt::Debug for DrillWorld {
 }
 
 impl DrillWorld {
+    /// Changes what the scenario wants to find.
+    pub(super) async fn arrange(&mut self, change: impl FnOnce(&mut Arrangement)) {
+        if let Some(arrangement) = &mut self.rehearsed {
+            change(arrangement);
+            return;
+        }
+        self.phase(async |drill| {
+            change(drill.arrange()?);
+            Ok(())
+        })
+        .await;
+    }
+
     /// Carries out a phase unless an earlier one has failed; notes its failure in the journal.
     pub(super) async fn phase<F>(&mut self, phase: F)
     where

@@ -7,7 +7,7 @@ use std::{
 };
 
 use firedrill_oracle::record::Fact;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
@@ -182,9 +182,7 @@ impl Observer {
     /// Closes the connections, so that the databases can be removed and the broker can go. To be called before the
     /// pipeline is stopped.
     pub async fn close(&self) {
-        for pool in self.pools.values() {
-            pool.close().await;
-        }
+        join_all(self.pools.values().map(PgPool::close)).await;
         if let Some(queue) = self.queue.clone() {
             let closed = blocking(move || {
                 queue.close();

@@ -187,8 +187,16 @@ impl QueueReader {
 
     /// Ends the clients; they are made anew when something is read again.
     pub(super) fn close(&self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.clear();
+        let clients = {
+            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *clients)
+        };
+        // A client takes its time to end, and none needs another for it.
+        std::thread::scope(|scope| {
+            for client in clients.into_values() {
+                scope.spawn(|| drop(client));
+            }
+        });
     }
 
     fn without_prefix(&self, name: &str) -> String {

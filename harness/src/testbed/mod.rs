@@ -52,6 +52,27 @@ pub struct PipelineRequest {
     pub cancel: CancellationToken,
 }
 
+impl PipelineRequest {
+    /// Whether another request would be served by the same pipeline.
+    pub fn asks_for_the_same(&self, other: &Self) -> bool {
+        let Self {
+            drill,
+            directory,
+            seed,
+            without,
+            settings,
+            replicas,
+            cancel: _,
+        } = self;
+        *drill == other.drill
+            && *directory == other.directory
+            && *seed == other.seed
+            && *without == other.without
+            && *settings == other.settings
+            && *replicas == other.replicas
+    }
+}
+
 /// A running system that belongs to one drill.
 pub trait Pipeline: Send + Sync {
     /// Names of the instances of a component, in order; empty when there is no such component.

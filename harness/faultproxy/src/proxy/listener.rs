@@ -1,7 +1,8 @@
 //! The door of a proxy: open (listening), closed (the port reserved, connects refused) or shut for good.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ enum State {
 #[derive(Debug)]
 struct Open {
     stop: CancellationToken,
-    accepting: JoinHandle<()>,
+    accepting: JoinHandle<TcpListener>,
     connections: TaskTracker,
 }
 
@@ -49,6 +50,12 @@ impl Door {
         };
         let socket = bind(listen).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
+        // A port that the operating system has chosen is only lent until the socket stops listening; one that was asked
+        // for is kept.
+        let socket = match listen.port() {
+            0 => bind(address).map_err(failed)?,
+            _ => socket,
+        };
         Ok((
             Self {
                 address,
@@ -103,9 +110,8 @@ impl Door {
             State::Open(open) => {
                 shared.counters.cut_by_down.add(shared.counters.open.get());
                 open.stop.cancel();
-                stopped(open.accepting, &shared.name).await;
-                // At once, while the connections still end: nobody else is to get the port.
-                let reserved = bind(self.address);
+                let listener = stopped(open.accepting, &shared.name).await;
+                let reserved = listener.and_then(|listener| stop_listening(listener).ok());
                 open.connections.close();
                 open.connections.wait().await;
                 let failed = |source| ProxyError::Listen {
@@ -113,8 +119,8 @@ impl Door {
                     source,
                 };
                 self.state = State::Closed(match reserved {
-                    Ok(socket) => socket,
-                    Err(_) => bind(self.address).map_err(failed)?,
+                    Some(socket) => socket,
+                    None => bind(self.address).map_err(failed)?,
                 });
             }
         }
@@ -140,10 +146,19 @@ impl Drop for Door {
     }
 }
 
-async fn stopped(accepting: JoinHandle<()>, name: &str) {
-    if let Err(error) = accepting.await {
-        warn!(proxy = name, %error, "the accept loop ended badly");
-    }
+async fn stopped(accepting: JoinHandle<TcpListener>, name: &str) -> Option<TcpListener> {
+    accepting
+        .await
+        .inspect_err(|error| warn!(proxy = name, %error, "the accept loop ended badly"))
+        .ok()
+}
+
+/// The socket refuses connects from now on and keeps its port. It is not closed and bound anew: a child that this process
+/// has forked and that does not run its own program yet holds a copy, and as long as a copy listens the port is taken.
+fn stop_listening(listener: TcpListener) -> io::Result<TcpSocket> {
+    let socket = std::net::TcpStream::from(OwnedFd::from(listener.into_std()?));
+    socket.shutdown(Shutdown::Both)?;
+    Ok(TcpSocket::from_std_stream(socket))
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -162,11 +177,11 @@ async fn accept(
     shared: Arc<Shared>,
     stop: CancellationToken,
     connections: TaskTracker,
-) {
+) -> TcpListener {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return listener,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -174,7 +189,7 @@ async fn accept(
             Err(error) => {
                 debug!(proxy = shared.name, %error, "accept failed");
                 tokio::select! {
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => return listener,
                     () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                 }
             }

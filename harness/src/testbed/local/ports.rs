@@ -8,7 +8,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     os::{
         linux::net::SocketAddrExt,
@@ -19,6 +19,8 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
+
+use rustix::net;
 
 use crate::testbed::TestbedError;
 
@@ -118,9 +120,18 @@ fn try_reserve(number: u16) -> Option<Port> {
 }
 
 /// Binds the way the services do (the standard library sets `SO_REUSEADDR`), so that old connections in TIME_WAIT are
-/// no obstacle and a listener on any address is.
+/// no obstacle and a listener on any address is. It does not listen itself: a child that is being started at this moment
+/// would hold a copy of the listening socket, and whoever gets the port could not listen yet.
 fn is_free(number: u16) -> io::Result<()> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, number)).map(drop)
+    let socket = net::socket_with(
+        net::AddressFamily::INET,
+        net::SocketType::STREAM,
+        net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, number)))?;
+    Ok(())
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
@@ -143,6 +154,8 @@ fn candidates_outside(ephemeral: &RangeInclusive<u16>) -> Vec<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
