@@ -40,6 +40,8 @@ pub enum Command {
     Run(RunArguments),
     /// Proves scenarios: each must pass as written, and fail without each of its defences.
     Prove(ProveArguments),
+    /// Starts the healthy pipeline, prints every address and leaves it running until Ctrl-C: for writing features.
+    Up(UpArguments),
     /// Does a recorded drill again: same seed, same scenario, same topology.
     Replay(ReplayArguments),
     /// Judges a recorded run or drill again; nothing is started.
@@ -126,6 +128,29 @@ pub struct ProveArguments {
     /// Which drills; all features without a path.
     #[command(flatten)]
     pub selection: Selection,
+}
+
+/// `up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpArguments {
+    /// Switches a defence off; may be given several times.
+    #[arg(long, value_name = "DEFENCE")]
+    pub without: Vec<String>,
+    /// Seed of everything that is drawn.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Another value for a setting of a component; may be given several times.
+    #[arg(long, value_name = "COMPONENT.SETTING=VALUE")]
+    pub set: Vec<String>,
+    /// Another number of instances of a component; may be given several times.
+    #[arg(long, value_name = "COMPONENT=NUMBER")]
+    pub replicas: Vec<String>,
+    /// How many products are for sale.
+    #[arg(long, default_value_t = 40)]
+    pub products: u16,
+    /// How many units of each are in stock.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..))]
+    pub units: i64,
 }
 
 /// `replay`.

@@ -7,6 +7,7 @@
 //! - [`running`]: `run`, `prove`, `replay` and the drills behind `cargo test`
 //! - `recorded`, `reporting`: `check` and `report`, over what was recorded
 //! - [`listing`]: the command `list`
+//! - [`up`]: the command `up`
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -21,6 +22,7 @@ mod loading;
 mod recorded;
 mod reporting;
 mod running;
+mod up;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
@@ -82,6 +84,7 @@ fn carry_out(arguments: Arguments) -> Result<u8, Refusal> {
         Command::Report(report) => reporting::report(&report),
         Command::Replay(replay) => running::replay(&replay),
         Command::Run(run) => running::run(&System::load(&arguments.system)?, &run),
+        Command::Up(arguments_of_up) => up::up(&System::load(&arguments.system)?, &arguments_of_up),
         Command::Prove(prove) => running::prove(&System::load(&arguments.system)?, &prove),
         Command::List { what, json } => listing::list(&arguments.system, what, json),
         Command::Lint { paths } => lint(&System::load(&arguments.system)?, &paths),

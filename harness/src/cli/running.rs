@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// The seed where none is given: runs are repeatable unless somebody asks for something else.
-const DEFAULT_SEED: u64 = 7;
+pub(super) const DEFAULT_SEED: u64 = 7;
 
 /// `firedrill run`.
 pub(super) fn run(system: &System, arguments: &RunArguments) -> Result<u8, Refusal> {
@@ -225,7 +225,7 @@ fn execute(
 }
 
 /// What the harness, its proxies and its broker have to say goes to `harness.log`; the terminal is for verdicts.
-fn keep_own_log(folder: &Path) -> anyhow::Result<()> {
+pub(super) fn keep_own_log(folder: &Path) -> anyhow::Result<()> {
     let path = folder.join("harness.log");
     let file = std::fs::File::create(&path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
@@ -283,7 +283,7 @@ async fn drill_all(
     Ok(Executed { results, failures })
 }
 
-fn options(system: &System) -> Result<LocalOptions, Refusal> {
+pub(super) fn options(system: &System) -> Result<LocalOptions, Refusal> {
     let mut options = LocalOptions::new(system.topology.clone())?;
     options.progress = Arc::new(|line| eprintln!("{line}"));
     Ok(options)
@@ -291,7 +291,7 @@ fn options(system: &System) -> Result<LocalOptions, Refusal> {
 
 /// The first Ctrl-C (or SIGTERM) ends every wait: faults heal, everything is cleaned up, what was recorded is written.
 /// The second ends the process at once; its children die with it.
-async fn watch_interrupts(cancel: CancellationToken) {
+pub(super) async fn watch_interrupts(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),

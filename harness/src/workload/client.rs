@@ -73,13 +73,7 @@ impl Client {
 
     /// Tries once to place the order, with a note of so many characters.
     pub async fn place_order(&self, intent: &Intent, note_characters: usize) -> Seen {
-        let mut body = json!({
-            "reference": intent.reference,
-            "customer_id": intent.customer,
-            "lines": intent.lines,
-            "amount_minor": intent.amount_minor,
-            "currency": intent.currency,
-        });
+        let mut body = order_body(intent);
         if note_characters > 0 {
             body["note"] = "n".repeat(note_characters).into();
         }
@@ -121,6 +115,17 @@ impl Client {
             Err(reason) => Seen::NoAnswer { reason },
         }
     }
+}
+
+/// What a customer sends.
+pub(super) fn order_body(intent: &Intent) -> serde_json::Value {
+    json!({
+        "reference": intent.reference,
+        "customer_id": intent.customer,
+        "lines": intent.lines,
+        "amount_minor": intent.amount_minor,
+        "currency": intent.currency,
+    })
 }
 
 async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, String> {

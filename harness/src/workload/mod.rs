@@ -4,10 +4,12 @@
 //! - [`pace`]: when the next one comes
 //! - [`outcome`]: what an answer means, decided in one table
 //! - [`client`]: one attempt over HTTPS
+//! - [`example`]: the same attempt as a command to type
 //! - [`customers`]: the running load
 
 pub mod client;
 pub mod customers;
+pub mod example;
 pub mod generator;
 pub mod outcome;
 pub mod pace;
