@@ -12,3 +12,15 @@ Feature: The healthy pipeline
     And at least 40 orders are accepted
     And at most 0 percent of the attempts fail
     And the provider saw at most 1 attempt per order
+
+  Scenario: A thousand orders at a hundred a second
+    Given the order pipeline is running
+    And 40 products with 1000 units each in stock
+    And customers place 100 orders per second
+    When customers have placed 1000 orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 1000 orders are accepted
+    And at most 0 percent of the attempts fail
+    And no component's memory grows by more than 30 percent

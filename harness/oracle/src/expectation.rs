@@ -1,6 +1,7 @@
 //! The promises of a scenario's own, judged on the same joined history.
 
 use crate::join::Joined;
+use crate::memory;
 use crate::names::Products;
 use crate::record::{Expectation, FactKind};
 use crate::row::OutcomeRow;
@@ -15,7 +16,8 @@ impl Expectation {
             | Self::AcceptedOrders { .. }
             | Self::Refusals { .. }
             | Self::UnansweredShare { .. }
-            | Self::FaultFelt { .. } => &[],
+            | Self::FaultFelt { .. }
+            | Self::MemoryGrowth { .. } => &[],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
             Self::OrdersInState { .. } => &[FactKind::Order],
             Self::ParkedMessages { .. } => &[FactKind::Parked],
@@ -54,6 +56,7 @@ impl Expectation {
                 at_most,
             } => parked_messages(joined, topic, *at_least, *at_most),
             Self::FaultFelt { fault, at_most } => fault_felt(joined, fault, *at_most),
+            Self::MemoryGrowth { at_most } => memory::growth_bounded(joined.history, *at_most),
         }
     }
 }

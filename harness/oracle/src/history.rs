@@ -2,6 +2,9 @@
 
 mod intake;
 
+use std::collections::BTreeMap;
+
+use crate::memory::{MemorySample, RESIDENT_MEMORY};
 use crate::names::{
     Charges, Groups, Intents, Key, Messages, Names, Orders, Products, Topics, Words,
 };
@@ -34,6 +37,8 @@ pub struct History {
     pub(crate) harness_errors: Vec<String>,
     pub(crate) settled: Option<(Settlement, Vec<String>)>,
     pub(crate) expectations: Vec<Expectation>,
+    /// Samples of what instances held in RAM, by instance.
+    pub(crate) memory: BTreeMap<String, Vec<MemorySample>>,
     observed: [Observation; FactKind::ALL.len()],
 }
 
@@ -163,6 +168,18 @@ impl History {
         }
         match record {
             Record::Drill(header) => self.begin(header),
+            Record::Sample {
+                at_us,
+                source,
+                metric,
+                value,
+            } if metric == RESIDENT_MEMORY => {
+                let samples = self.memory.entry(source).or_default();
+                samples.push(MemorySample {
+                    at_us,
+                    bytes: value,
+                });
+            }
             Record::Phase { .. } | Record::Sample { .. } => {}
             Record::Operation(operation) => self.push_operation(&operation),
             Record::FaultStarted {

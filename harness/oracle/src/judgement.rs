@@ -10,7 +10,8 @@ use crate::history::History;
 use crate::invariant::Invariant;
 use crate::join::Joined;
 use crate::lifecycle;
-use crate::record::{FactKind, Settlement};
+use crate::memory::{MemoryUse, memory_use};
+use crate::record::{Expectation, FactKind, Settlement};
 use crate::row::OutcomeRow;
 use crate::verdict::{Evidence, Verdict};
 
@@ -29,6 +30,9 @@ pub struct Judgement {
     pub reasons: Vec<Reason>,
     /// Every check that was made, with its result.
     pub checks: Vec<Checked>,
+    /// The memory of every instance, where the scenario asks for it.
+    #[serde(default)]
+    pub memory: Vec<MemoryUse>,
 }
 
 /// A broken promise.
@@ -150,6 +154,7 @@ impl Judgement {
             orders: OrderCounts::default(),
             reasons: vec![Reason { verdict, sentence }],
             checks: Vec::new(),
+            memory: Vec::new(),
         }
     }
 
@@ -202,6 +207,7 @@ pub fn judge(history: &History) -> Judgement {
         orders: OrderCounts::default(),
         reasons: Vec::new(),
         checks: Vec::new(),
+        memory: memory_asked_for(history),
     };
     for error in history.harness_errors.iter().chain(&history.healing_errors) {
         judgement.because(DrillVerdict::HarnessError, error.clone());
@@ -246,6 +252,14 @@ fn judge_promises(history: &History, judgement: &mut Judgement) {
     }
     for expectation in &history.expectations {
         judgement.take(expectation.name(), guarded(|| expectation.check(&joined)));
+    }
+}
+
+fn memory_asked_for(history: &History) -> Vec<MemoryUse> {
+    let is_asked_for = |one: &Expectation| matches!(one, Expectation::MemoryGrowth { .. });
+    match history.expectations.iter().any(is_asked_for) {
+        true => memory_use(history).unwrap_or_default(),
+        false => Vec::new(),
     }
 }
 

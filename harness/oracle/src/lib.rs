@@ -13,6 +13,7 @@
 //! * [`verdict`]: what a check says, and the evidence it gives.
 //! * [`lifecycle`]: the states of an order and the legal changes between them.
 //! * [`invariant`]: the promises that are checked after every drill, one file each.
+//! * [`memory`]: what instances held in RAM while customers ordered.
 //! * `expectation`: the promises of one scenario.
 //! * [`story`]: the life of one order as lines of text.
 //! * [`drill_verdict`]: the verdict of a drill, precedence, exit codes.
@@ -26,6 +27,7 @@ pub mod join;
 pub mod journal;
 pub mod judgement;
 pub mod lifecycle;
+pub mod memory;
 mod names;
 pub mod record;
 mod row;
@@ -38,5 +40,6 @@ pub use invariant::Invariant;
 pub use join::Joined;
 pub use journal::{JournalError, LineError, parse_line};
 pub use judgement::{Checked, Felt, Finding, Judgement, OrderCounts, Reason, judge};
+pub use memory::MemoryUse;
 pub use record::{Expectation, Fact, FactKind, Record};
 pub use verdict::{Evidence, Verdict};

@@ -503,11 +503,16 @@ pub enum Expectation {
         /// Attempts, at least.
         at_least: u64,
     },
+    /// No instance held much more memory late than early.
+    MemoryGrowth {
+        /// Share from 0: 0.3 is 30 percent more.
+        at_most: f64,
+    },
 }
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
@@ -517,6 +522,7 @@ impl Expectation {
         "refusals-seen",
         "answers-in-time",
         "fault-felt-bounded",
+        "memory-flat",
     ];
 
     /// The name under which a broken expectation is reported, as `@without:` tags name it.
@@ -531,6 +537,7 @@ impl Expectation {
             Self::Refusals { .. } => "refusals-seen",
             Self::UnansweredShare { .. } => "answers-in-time",
             Self::FaultFelt { .. } => "fault-felt-bounded",
+            Self::MemoryGrowth { .. } => "memory-flat",
         }
     }
 }

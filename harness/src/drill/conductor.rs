@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     event::{DrillResult, Event, FeltSoFar, Seconds},
+    memory::MemorySampler,
     recorder::Recorder,
     run::{DrillOrder, Run},
     settling::wait_for_rest,
@@ -85,6 +86,7 @@ struct Running {
     pipeline: Arc<dyn Pipeline>,
     observer: Observer,
     assortment: Assortment,
+    memory: MemorySampler,
 }
 
 struct Injected {
@@ -207,7 +209,13 @@ impl Drill {
         };
         let (products, units) = self.arrangement.products.unwrap_or((40, 25));
         let assortment = Assortment::new(products, units, self.order.seed);
+        let components = self.run.topology.started();
+        let instances = components
+            .flat_map(|component| pipeline.instances(&component.name))
+            .collect();
+        let memory = MemorySampler::start(pipeline.clone(), instances, self.recorder.clone());
         self.running = Some(Running {
+            memory,
             pipeline,
             observer,
             assortment,
@@ -408,6 +416,9 @@ impl Drill {
                 at_us: self.recorder.now_us(),
                 phase: phase.to_owned(),
             });
+            if let Some(running) = &self.running {
+                running.memory.sample();
+            }
         }
         self.phase = phase;
         self.tell_progress(&[]);

@@ -1,6 +1,7 @@
 //! One execution of one scenario: prepare, start, load, hurt, heal, settle, observe, check, clean up.
 //!
 //! - [`event`]: what reports are told
+//! - `memory`: what instances hold in RAM
 //! - [`recorder`]: the journal as it happens
 //! - [`ahead`]: pipelines that are started before they are needed
 //! - [`run`]: what all drills of a run share
@@ -10,6 +11,7 @@
 pub mod ahead;
 pub mod conductor;
 pub mod event;
+mod memory;
 pub mod recorder;
 pub mod run;
 pub mod settling;

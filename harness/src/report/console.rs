@@ -159,6 +159,12 @@ pub fn describe_judgement(title: &str, judgement: &Judgement, more: &str) -> Vec
         judgement.orders.attempted,
         felt.concat(),
     )];
+    lines.extend(
+        judgement
+            .memory
+            .iter()
+            .map(|one| format!("    memory of {}", one.describe())),
+    );
     if judgement.verdict == DrillVerdict::Passed {
         return lines;
     }

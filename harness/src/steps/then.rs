@@ -69,6 +69,17 @@ async fn at_most_orders_end(world: &mut DrillWorld, at_most: u64, state: String)
     .await;
 }
 
+#[then(regex = r"^no component's memory grows by more than (\d+) percent$")]
+async fn memory_flat(world: &mut DrillWorld, percent: u32) {
+    expect(
+        world,
+        Expectation::MemoryGrowth {
+            at_most: f64::from(percent) / 100.0,
+        },
+    )
+    .await;
+}
+
 #[then(regex = r"^at least (\d+) messages? of ([a-z-]+) (?:is|are) parked$")]
 async fn parked(world: &mut DrillWorld, at_least: u64, topic: String) {
     let expectation = Expectation::ParkedMessages {

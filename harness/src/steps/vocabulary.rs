@@ -200,6 +200,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Then",
+        "no component's memory grows by more than 30 percent",
+        "Medians of the second and the last quarter of the load, for every instance; all are printed.",
+    ),
+    step(
+        "Then",
         "at least 1 message of payment-commands is parked",
         "So many messages of that topic were given up and kept in its dead-letter topic.",
     ),

@@ -110,6 +110,8 @@ pub trait Pipeline: Send + Sync {
     fn exits(&self, instance: &str) -> Vec<Exit>;
     /// Waits until an instance has ended more than `seen` times; returns at once if it has.
     fn wait_for_exit<'a>(&'a self, instance: &'a str, seen: usize) -> BoxFuture<'a, Exit>;
+    /// What an instance holds in RAM, in bytes; none while it does not run.
+    fn resident_memory_bytes(&self, instance: &str) -> Option<u64>;
     /// File with what an instance wrote.
     fn log(&self, instance: &str) -> Option<PathBuf>;
     /// Stops everything of this drill, removes its databases and says which instances ended unasked.

@@ -264,6 +264,9 @@ impl Pipeline for SmallPipeline {
         .boxed()
     }
 
+    fn resident_memory_bytes(&self, _: &str) -> Option<u64> {
+        None
+    }
     fn log(&self, _instance: &str) -> Option<PathBuf> {
         None
     }

@@ -124,6 +124,15 @@ impl Instance {
         }
     }
 
+    /// What its process holds in RAM, as the kernel says (`VmRSS` in `/proc/PID/status`).
+    pub(super) fn resident_memory_bytes(&self) -> Option<u64> {
+        let process = self.life.state().process.clone()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+        // While it was read the process may have ended, and its number may be another's.
+        process.ended().is_none().then_some(())?;
+        resident_bytes(&status)
+    }
+
     pub(super) fn exits(&self) -> Vec<Exit> {
         self.life.state().exits.clone()
     }
@@ -218,6 +227,14 @@ impl Instance {
             reason: reason.to_owned(),
         }
     }
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 impl Life {

@@ -345,6 +345,10 @@ impl Pipeline for LocalPipeline {
         .boxed()
     }
 
+    fn resident_memory_bytes(&self, instance: &str) -> Option<u64> {
+        self.instances.get(instance)?.resident_memory_bytes()
+    }
+
     fn log(&self, instance: &str) -> Option<PathBuf> {
         if let Some(instance) = self.instances.get(instance) {
             return Some(instance.log().to_owned());
