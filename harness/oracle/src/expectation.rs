@@ -17,7 +17,9 @@ impl Expectation {
             | Self::Refusals { .. }
             | Self::UnansweredShare { .. }
             | Self::FaultFelt { .. }
-            | Self::MemoryGrowth { .. } => &[],
+            | Self::MemoryGrowth { .. }
+            | Self::UnansweredAttempts { .. } => &[],
+            Self::ShownStockTrue => &[FactKind::ShownStock, FactKind::Stock],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
             Self::OrdersInState { .. } => &[FactKind::Order],
             Self::ParkedMessages { .. } => &[FactKind::Parked],
@@ -40,6 +42,8 @@ impl Expectation {
                 })
             }
             Self::AcceptedOrders { at_least } => accepted_orders(joined, *at_least),
+            Self::UnansweredAttempts { at_least } => unanswered_attempts(joined, *at_least),
+            Self::ShownStockTrue => shown_stock(joined),
             Self::UnitsSold {
                 product_id,
                 exactly,
@@ -130,6 +134,58 @@ fn accepted_orders(joined: &Joined<'_>, at_least: u64) -> Verdict {
     }
     let sentence = format!("{count} orders were accepted, at least {at_least} were expected");
     broken(joined, at_least - count, count, sentence, None)
+}
+
+fn unanswered_attempts(joined: &Joined<'_>, at_least: u64) -> Verdict {
+    let operations = &joined.history.rows.operations;
+    let count = operations
+        .iter()
+        .filter(|row| matches!(row.outcome, OutcomeRow::Unknown(_)))
+        .count() as u64;
+    if count >= at_least {
+        return Verdict::Holds { checked: count };
+    }
+    let sentence =
+        format!("{count} attempts were left without an answer, at least {at_least} were expected");
+    broken(
+        joined,
+        at_least - count,
+        operations.len() as u64,
+        sentence,
+        None,
+    )
+}
+
+fn shown_stock(joined: &Joined<'_>) -> Verdict {
+    const HEADLINE: Headline = Headline {
+        of: "numbers shown of the stock",
+        one: "was not true",
+        several: "were not true",
+    };
+    let shown = &joined.history.rows.shown;
+    if shown.is_empty() {
+        return Verdict::Undetermined {
+            reason: "nothing is shown of the stock".to_owned(),
+        };
+    }
+    if !joined.is_at_rest() {
+        return moving("what is shown of the stock may still change");
+    }
+    let mut offences = Offences::new(joined);
+    for row in shown {
+        let there = joined.stock(row.product).map_or(0, |stock| stock.on_hand);
+        if row.on_hand != there {
+            let subject = Subject::Product(row.product);
+            offences.add(subject, row.on_hand.abs_diff(there), || {
+                format!(
+                    "product {} is shown with {} units, and there are {there}",
+                    joined.product_id(row.product),
+                    row.on_hand
+                )
+            });
+        }
+    }
+    offences.verdict(shown.len() as u64, &HEADLINE)
 }
 
 fn units_sold(joined: &Joined<'_>, product_id: Option<&str>, exactly: i64) -> Verdict {

@@ -12,7 +12,7 @@ use crate::record::{DrillHeader, Expectation, FactKind, JOURNAL_SCHEMA, Record, 
 use crate::row::{
     AuditRow, ChargeRow, ConsumesRow, FaultRow, LineRow, MessageRow, MoveRow, OperationRow,
     OrderRow, ParkedRow, Place, ProcessedRow, ProgressRow, Quantity, RefundRow, RequestsRow,
-    StockRow,
+    ShownRow, StockRow,
 };
 
 /// A journal with more records than this is not judged.
@@ -70,6 +70,7 @@ pub(crate) struct Rows {
     pub(crate) refunds: Vec<RefundRow>,
     pub(crate) requests: Vec<RequestsRow>,
     pub(crate) stock: Vec<StockRow>,
+    pub(crate) shown: Vec<ShownRow>,
     pub(crate) moves: Vec<MoveRow>,
     pub(crate) messages: Vec<MessageRow>,
     pub(crate) progress: Vec<ProgressRow>,

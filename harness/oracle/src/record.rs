@@ -288,6 +288,13 @@ pub enum Fact {
         /// Units now.
         on_hand: i64,
     },
+    /// Stock of a product as an instance shows it to whoever only looks; it may be a little old.
+    ShownStock {
+        /// The product.
+        product_id: String,
+        /// Units that are shown.
+        on_hand: i64,
+    },
     /// Stock taken (positive) or put back (negative) for an order.
     StockMove {
         /// Counts the moves in the order in which they were committed.
@@ -371,6 +378,8 @@ pub enum FactKind {
     ProviderRequests,
     /// [`Fact::Stock`].
     Stock,
+    /// [`Fact::ShownStock`].
+    ShownStock,
     /// [`Fact::StockMove`].
     StockMove,
     /// [`Fact::Message`].
@@ -385,7 +394,7 @@ pub enum FactKind {
 
 impl FactKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Order,
         Self::OrderLine,
         Self::AuditEntry,
@@ -393,6 +402,7 @@ impl FactKind {
         Self::Refund,
         Self::ProviderRequests,
         Self::Stock,
+        Self::ShownStock,
         Self::StockMove,
         Self::Message,
         Self::Progress,
@@ -410,6 +420,7 @@ impl FactKind {
             Self::Refund => "refunds",
             Self::ProviderRequests => "requests to the provider",
             Self::Stock => "stock",
+            Self::ShownStock => "the shown stock",
             Self::StockMove => "stock moves",
             Self::Message => "messages",
             Self::Progress => "progress of the consumer groups",
@@ -430,6 +441,7 @@ impl Fact {
             Self::Refund { .. } => FactKind::Refund,
             Self::ProviderRequests { .. } => FactKind::ProviderRequests,
             Self::Stock { .. } => FactKind::Stock,
+            Self::ShownStock { .. } => FactKind::ShownStock,
             Self::StockMove { .. } => FactKind::StockMove,
             Self::Message { .. } => FactKind::Message,
             Self::Progress { .. } => FactKind::Progress,
@@ -458,6 +470,13 @@ pub enum Expectation {
         /// Orders.
         at_least: u64,
     },
+    /// At least so many attempts were left without an answer: their customers were in doubt.
+    UnansweredAttempts {
+        /// Attempts.
+        at_least: u64,
+    },
+    /// What is shown of the stock at the end is what there is.
+    ShownStockTrue,
     /// So many units of a product were sold, neither more nor fewer.
     UnitsSold {
         /// The product; all products when none is named.
@@ -512,10 +531,12 @@ pub enum Expectation {
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 12] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
+        "attempts-unanswered",
+        "shown-stock-true",
         "exactly-the-stock-sold",
         "orders-in-state",
         "messages-parked",
@@ -531,6 +552,8 @@ impl Expectation {
             Self::ProviderAttemptsPerOrder { .. } => "provider-attempts-bounded",
             Self::FailedShare { .. } => "failures-bounded",
             Self::AcceptedOrders { .. } => "orders-accepted",
+            Self::UnansweredAttempts { .. } => "attempts-unanswered",
+            Self::ShownStockTrue => "shown-stock-true",
             Self::UnitsSold { .. } => "exactly-the-stock-sold",
             Self::OrdersInState { .. } => "orders-in-state",
             Self::ParkedMessages { .. } => "messages-parked",

@@ -87,6 +87,12 @@ pub(crate) struct StockRow {
 }
 
 #[derive(Debug)]
+pub(crate) struct ShownRow {
+    pub(crate) product: Key<Products>,
+    pub(crate) on_hand: i64,
+}
+
+#[derive(Debug)]
 pub(crate) struct MoveRow {
     pub(crate) sequence: i64,
     pub(crate) order: Key<Orders>,

@@ -215,8 +215,8 @@ fn a_kind_that_was_not_observed_leaves_its_promises_open() {
             error: Some("connection refused".to_owned()),
         };
         let judgement = judged(with(healthy(), [unread]));
-        // Nothing but an expectation needs the requests to the provider.
-        let expected = if kind == FactKind::ProviderRequests {
+        // Nothing but an expectation needs the requests to the provider and what is shown of the stock.
+        let expected = if matches!(kind, FactKind::ProviderRequests | FactKind::ShownStock) {
             DrillVerdict::Passed
         } else {
             DrillVerdict::Undetermined
@@ -273,6 +273,32 @@ fn lines_are_read_or_refused() {
 }
 
 #[test]
+fn what_is_shown_of_the_stock_must_be_what_there_is() {
+    let promised = |change: &dyn Fn(&mut Vec<Record>)| {
+        let mut journal = with(
+            healthy(),
+            [Record::Expectation(Expectation::ShownStockTrue)],
+        );
+        change(&mut journal);
+        reseal(&mut journal);
+        judged(journal)
+    };
+    let old = promised(&|journal| {
+        let shown = journal.iter_mut().find_map(|record| match record {
+            Record::Fact(Fact::ShownStock { on_hand, .. }) => Some(on_hand),
+            _ => None,
+        });
+        *shown.expect("something is shown") += 2;
+    });
+    assert_eq!(old.verdict, DrillVerdict::Violated);
+    assert_eq!(old.findings[0].name, "shown-stock-true");
+    let nothing = promised(&|journal| {
+        journal.retain(|record| !matches!(record, Record::Fact(Fact::ShownStock { .. })));
+    });
+    assert_eq!(nothing.verdict, DrillVerdict::Undetermined);
+}
+
+#[test]
 fn expectations_are_judged_on_the_same_history() {
     let parked = |at_least, at_most| Expectation::ParkedMessages {
         topic: "payment-commands".to_owned(),
@@ -296,6 +322,8 @@ fn expectations_are_judged_on_the_same_history() {
         Expectation::ProviderAttemptsPerOrder { at_most: 1 },
         Expectation::FailedShare { at_most: 0.1 },
         Expectation::AcceptedOrders { at_least: 39 },
+        Expectation::UnansweredAttempts { at_least: 0 },
+        Expectation::ShownStockTrue,
         sold(None, 37 * 3),
         sold(Some("p-0001"), 37),
         sold(Some("p-nowhere"), 0),
@@ -316,6 +344,7 @@ fn expectations_are_judged_on_the_same_history() {
         Expectation::ProviderAttemptsPerOrder { at_most: 0 },
         Expectation::FailedShare { at_most: 0.01 },
         Expectation::AcceptedOrders { at_least: 40 },
+        Expectation::UnansweredAttempts { at_least: 41 },
         sold(None, 37 * 3 - 1),
         sold(Some("p-0001"), 38),
         in_state("refunded", 3, None),

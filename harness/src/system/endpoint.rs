@@ -29,6 +29,23 @@ pub(super) async fn ask(
     Err(last)
 }
 
+/// Asks every instance of the component; all must answer.
+pub(super) async fn ask_all(
+    client: &reqwest::Client,
+    pipeline: &dyn Pipeline,
+    endpoint: &Endpoint,
+) -> Result<Vec<Value>, String> {
+    let mut answers = Vec::new();
+    for instance in pipeline.instances(&endpoint.component) {
+        let address = pipeline
+            .address(&instance, &endpoint.port)
+            .ok_or_else(|| format!("{instance} has no port `{}`", endpoint.port))?;
+        let answer = ask_one(client, &format!("http://{address}{}", endpoint.path)).await;
+        answers.push(answer.map_err(|problem| format!("{instance}: {problem}"))?);
+    }
+    Ok(answers)
+}
+
 async fn ask_one(client: &reqwest::Client, url: &str) -> Result<Value, String> {
     let response = client
         .get(url)

@@ -82,6 +82,7 @@ pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
             ("initial", Integer),
             ("on_hand", Integer),
         ],
+        FactKind::ShownStock => &[("product_id", Text), ("on_hand", Integer)],
         FactKind::StockMove => &[
             ("sequence", Integer),
             ("order_id", Text),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use firedrill_oracle::record::Fact;
+use firedrill_oracle::record::{Fact, FactKind};
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -107,6 +107,25 @@ impl Observer {
             .buffered(AT_ONCE)
             .collect()
             .await
+    }
+
+    /// Asks for what is shown of the stock, as customers who only look would; what is answered does not matter.
+    ///
+    /// # Errors
+    /// Nothing says where it is shown, or an instance does not show it.
+    pub async fn show_stock(&self) -> Result<(), ObservationError> {
+        let failed = |reason: String| ObservationError {
+            what: FactKind::ShownStock.words().to_owned(),
+            reason,
+        };
+        let sources = &self.observations.sources;
+        let shown = sources
+            .iter()
+            .find(|source| source.kind == FactKind::ShownStock);
+        let source =
+            shown.ok_or_else(|| failed("no `[[observe]]` says where it is shown".to_owned()))?;
+        let reading = self.read(source, &Shared::default()).await;
+        reading.error.map_or(Ok(()), |reason| Err(failed(reason)))
     }
 
     /// What keeps the system from being at rest; nothing when it is.
@@ -224,6 +243,14 @@ impl Observer {
                 list,
                 fields,
             } => {
+                if source.kind == FactKind::ShownStock {
+                    // Each instance has a picture of its own.
+                    let pipeline = self.pipeline.as_ref();
+                    for answer in endpoint::ask_all(&self.client, pipeline, endpoint).await? {
+                        endpoint::read(&answer, list, fields, source.kind, facts)?;
+                    }
+                    return Ok(());
+                }
                 let answer = self.answer(endpoint, shared).await?;
                 endpoint::read(answer, list, fields, source.kind, facts)
             }

@@ -18,6 +18,8 @@ pub struct Config {
     pub kafka: KafkaSettings,
     /// Which protections are on.
     pub defences: Defences<Defence>,
+    /// How old the stock may be that is shown.
+    pub cache_max_age: Duration,
     /// How long a request may take, whatever deadline the caller allows.
     pub request_limit: Duration,
 }
@@ -29,6 +31,7 @@ impl Config {
             database: DatabaseSettings::read(settings),
             kafka: KafkaSettings::read(settings),
             defences: settings.defences(),
+            cache_max_age: settings.duration_ms("STOCK_CACHE_MAX_AGE_MS", 5_000),
             request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
         }
     }

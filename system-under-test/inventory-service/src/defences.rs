@@ -15,5 +15,9 @@ service_kit::defences! {
         CommitAfterWork = "commit-after-work",
         /// At SIGTERM what is under way is finished or given back before the process ends.
         GracefulShutdown = "graceful-shutdown",
+        /// The stock that is shown is read anew when it is older than a bound; off, only when a change is heard of.
+        CacheTtl = "cache-ttl",
+        /// Whether there is enough is asked of the row itself; off, of the stock that is shown.
+        CheckAtSource = "check-at-source",
     }
 }

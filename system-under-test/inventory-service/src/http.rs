@@ -5,9 +5,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Serialize;
 use service_kit::http::{ApiError, Deadline};
+use time::OffsetDateTime;
 
-use crate::store::{Stock, Store};
+use crate::store::Store;
 
 #[derive(Clone)]
 struct Api {
@@ -23,12 +25,31 @@ pub fn routes(store: Store, request_limit: Duration) -> Router {
     })
 }
 
-async fn stock(State(api): State<Api>, deadline: Deadline) -> Result<Json<Vec<Stock>>, ApiError> {
+/// Stock of a product as the API shows it.
+#[derive(Debug, Serialize)]
+struct StockBody {
+    product_id: String,
+    on_hand: i32,
+    /// When that was so; it may have changed since.
+    #[serde(with = "time::serde::rfc3339")]
+    as_of: OffsetDateTime,
+}
+
+async fn stock(
+    State(api): State<Api>,
+    deadline: Deadline,
+) -> Result<Json<Vec<StockBody>>, ApiError> {
     let deadline = deadline.at_most(api.request_limit);
     deadline.refuse_if_over()?;
-    let stock = deadline.bound(api.store.stock()).await?;
-    stock.map(Json).map_err(|error| {
+    let shown = deadline.bound(api.store.shown_stock()).await?;
+    let shown = shown.map_err(|error| {
         tracing::warn!(%error, "the stock cannot be read");
         ApiError::overloaded("the database cannot serve this request now")
-    })
+    })?;
+    let body = shown.stock.iter().map(|stock| StockBody {
+        product_id: stock.product_id.clone(),
+        on_hand: stock.on_hand,
+        as_of: shown.as_of,
+    });
+    Ok(Json(body.collect()))
 }

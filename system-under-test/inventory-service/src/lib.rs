@@ -3,6 +3,7 @@
 //! * [`config`]: its settings.
 //! * [`defences`]: its protections, by name.
 //! * [`domain`]: what an order wants, and what it gets. Pure.
+//! * [`cache`]: the stock as it was last read, with a bounded age.
 //! * [`store`]: all SQL.
 //! * [`http`]: `GET /stock`.
 //! * [`events`]: order events in, answers out.
@@ -10,6 +11,7 @@
 //!
 //! `http` and `events` do not know each other; `domain` knows nothing of ours.
 
+pub mod cache;
 pub mod config;
 pub mod defences;
 pub mod domain;

@@ -1,11 +1,13 @@
 //! How the rooms are put together: pool, API, migrations, consumer.
 
+use contracts::topic;
 use service_kit::service::Service;
 use service_kit::{database, fail_point, kafka};
 
+use crate::cache::StockCache;
 use crate::config::Config;
 use crate::defences::Defence;
-use crate::events::{Orders, consumption};
+use crate::events::{Changes, Orders, consumption};
 use crate::http;
 use crate::store::Store;
 
@@ -13,10 +15,11 @@ use crate::store::Store;
 pub const NAME: &str = "inventory-service";
 
 /// Moments at which a drill can interfere.
-pub const FAIL_POINTS: [&str; 3] = [
+pub const FAIL_POINTS: [&str; 4] = [
     "inventory.before-decrement",
     "inventory.after-commit-before-publish",
     "inventory.after-work-before-commit",
+    "inventory.before-invalidation",
 ];
 
 /// File names and texts of the database's migrations.
@@ -39,14 +42,20 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let producer = kafka::Producer::new(&config.kafka, &service.common.instance, true)?;
     producer.check_reached_once(&service.health);
 
+    let max_age = config.defences.on(Defence::CacheTtl);
+    let cache = StockCache::new(max_age.then_some(config.cache_max_age));
     let store = Store::new(
         pool.clone(),
         config.database.clone(),
         config.defences.clone(),
+        cache.clone(),
     );
     service.serve_http(http::routes(store.clone(), config.request_limit))?;
     database::migrate(&pool, &MIGRATIONS, &service.shutdown).await?;
 
+    let changes = Changes::new(cache, &service.metrics);
+    kafka::listen(&service, &config.kafka, topic::INVENTORY_EVENTS, changes)?
+        .check_begun(&service.health, "changes of the stock");
     let work = Orders::new(store, producer.clone(), &service.metrics);
     let consumption = consumption(&config.defences);
     kafka::consume(&service, &config.kafka, consumption, producer, work)?

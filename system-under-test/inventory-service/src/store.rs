@@ -1,5 +1,8 @@
 //! All SQL of the inventory service.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use contracts::{Envelope, InventoryEventKind, Kind, MessageError, OrderEventBody};
 use service_kit::database::{DatabaseSettings, SqlState, TransactionRetry, with_retries};
 use service_kit::defences::Defences;
@@ -8,6 +11,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::cache::{Snapshot, StockCache};
 use crate::defences::Defence;
 use crate::domain::{BadLines, LockOrder, Outcome, Want, wants};
 
@@ -17,6 +21,7 @@ pub struct Store {
     pool: PgPool,
     settings: DatabaseSettings,
     defences: Defences<Defence>,
+    cache: StockCache,
 }
 
 /// Why a message was not processed, or stock not read.
@@ -49,12 +54,10 @@ impl SqlState for StoreError {
 }
 
 /// Stock of a product.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Stock {
     /// The product.
     pub product_id: String,
-    /// Units before the first order.
-    pub initial: i32,
     /// Units now.
     pub on_hand: i32,
 }
@@ -63,12 +66,18 @@ pub struct Stock {
 pub type Answer = Option<serde_json::Value>;
 
 impl Store {
-    /// A store over a pool.
-    pub fn new(pool: PgPool, settings: DatabaseSettings, defences: Defences<Defence>) -> Self {
+    /// A store over a pool; what is shown of the stock is kept in `cache`.
+    pub fn new(
+        pool: PgPool,
+        settings: DatabaseSettings,
+        defences: Defences<Defence>,
+        cache: StockCache,
+    ) -> Self {
         Self {
             pool,
             settings,
             defences,
+            cache,
         }
     }
 
@@ -95,6 +104,11 @@ impl Store {
     }
 
     async fn try_to_process(&self, event: &Envelope<OrderEventBody>) -> Result<Answer, StoreError> {
+        let believed = if self.defences.on(Defence::CheckAtSource) {
+            None
+        } else {
+            Some(self.shown_stock().await?)
+        };
         let mut transaction = self.pool.begin().await?;
         let first_time = record(&mut transaction, event).await?;
         if !first_time && self.defences.on(Defence::Dedup) {
@@ -110,7 +124,12 @@ impl Store {
             return Ok(None);
         };
         let outcome = self
-            .take_all(&mut transaction, event.order_id, &wants)
+            .take_all(
+                &mut transaction,
+                event.order_id,
+                &wants,
+                believed.as_deref(),
+            )
             .await?;
         let kind = match outcome {
             Outcome::Taken => InventoryEventKind::Taken,
@@ -126,16 +145,17 @@ impl Store {
         Ok(Some(answer))
     }
 
-    /// Takes everything or nothing.
+    /// Takes everything or nothing. Whether there is enough is `believed` where that is given.
     async fn take_all(
         &self,
         connection: &mut PgConnection,
         order_id: Uuid,
         wants: &[Want],
+        believed: Option<&Snapshot>,
     ) -> Result<Outcome, StoreError> {
         let mut all = connection.begin().await?;
         for want in wants {
-            let Some(on_hand_after) = self.take(&mut all, want).await? else {
+            let Some(on_hand_after) = self.take(&mut all, want, believed).await? else {
                 all.rollback().await?;
                 return Ok(Outcome::OutOfStock {
                     product_id: want.product_id.clone(),
@@ -158,12 +178,25 @@ impl Store {
         &self,
         connection: &mut PgConnection,
         want: &Want,
+        believed: Option<&Snapshot>,
     ) -> Result<Option<i32>, StoreError> {
+        let believed = believed.map(|shown| shown.on_hand(&want.product_id).unwrap_or(0));
+        if believed.is_some_and(|on_hand| on_hand < want.quantity) {
+            return Ok(None);
+        }
         if self.defences.on(Defence::AtomicDecrement) {
             fail_point::pass("inventory.before-decrement").await?;
-            Ok(lower_atomically(connection, want).await?)
+            let at_least = if believed.is_none() {
+                want.quantity
+            } else {
+                i32::MIN
+            };
+            Ok(lower_atomically(connection, want, at_least).await?)
         } else {
-            let on_hand = read_on_hand(connection, &want.product_id).await?;
+            let on_hand = match believed {
+                Some(on_hand) => Some(on_hand),
+                None => read_on_hand(connection, &want.product_id).await?,
+            };
             let Some(rest) = on_hand
                 .map(|on_hand| on_hand - want.quantity)
                 .filter(|rest| *rest >= 0)
@@ -176,13 +209,29 @@ impl Store {
         }
     }
 
-    /// The stock of all products.
+    /// The stock of all products for whoever only looks: as it was read not long ago, or read now.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn stock(&self) -> Result<Vec<Stock>, StoreError> {
+    pub async fn shown_stock(&self) -> Result<Arc<Snapshot>, StoreError> {
+        if let Some(kept) = self.cache.get(Instant::now()) {
+            return Ok(kept);
+        }
+        let (ticket, read_at, as_of) = (
+            self.cache.ticket(),
+            Instant::now(),
+            OffsetDateTime::now_utc(),
+        );
+        let stock = self.stock().await?;
+        let snapshot = Arc::new(Snapshot { stock, as_of });
+        self.cache.keep(ticket, snapshot.clone(), read_at);
+        Ok(snapshot)
+    }
+
+    /// The stock of all products as it is, in the order of their ids' bytes.
+    async fn stock(&self) -> Result<Vec<Stock>, StoreError> {
         let read = async {
-            let sql = "select product_id, initial, on_hand from stock order by product_id";
+            let sql = "select product_id, on_hand from stock order by product_id collate \"C\"";
             Ok(sqlx::query_as(sql).fetch_all(&self.pool).await?)
         };
         self.settings.bounded(read).await
@@ -193,15 +242,18 @@ fn lost_a_conflict(error: &sqlx::Error) -> bool {
     matches!(error.sql_state().as_deref(), Some("40P01" | "40001"))
 }
 
+/// Lowers the stock where there are `at_least` so many units; returns what is left, none when there are fewer.
 async fn lower_atomically(
     connection: &mut PgConnection,
     want: &Want,
+    at_least: i32,
 ) -> Result<Option<i32>, sqlx::Error> {
     sqlx::query_scalar(
-        "update stock set on_hand = on_hand - $2 where product_id = $1 and on_hand >= $2 returning on_hand",
+        "update stock set on_hand = on_hand - $2 where product_id = $1 and on_hand >= $3 returning on_hand",
     )
     .bind(&want.product_id)
     .bind(want.quantity)
+    .bind(at_least)
     .fetch_optional(connection)
     .await
 }

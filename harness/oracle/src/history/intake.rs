@@ -4,7 +4,7 @@ use super::{AllNames, History, Rows};
 use crate::record::{Fact, Operation, Outcome};
 use crate::row::{
     AuditRow, ChargeRow, LineRow, MessageRow, MoveRow, OperationRow, OrderRow, OutcomeRow,
-    ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, StockRow,
+    ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, ShownRow, StockRow,
 };
 
 impl History {
@@ -116,6 +116,13 @@ impl History {
             } => rows.stock.push(StockRow {
                 product: names.products.key(product_id),
                 initial: *initial,
+                on_hand: *on_hand,
+            }),
+            Fact::ShownStock {
+                product_id,
+                on_hand,
+            } => rows.shown.push(ShownRow {
+                product: names.products.key(product_id),
                 on_hand: *on_hand,
             }),
             Fact::StockMove {

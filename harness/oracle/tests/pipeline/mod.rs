@@ -346,6 +346,10 @@ impl Pipeline {
                 initial: INITIAL_UNITS,
                 on_hand: INITIAL_UNITS - taken,
             });
+            self.facts.push(Fact::ShownStock {
+                product_id: product_id(product),
+                on_hand: INITIAL_UNITS - taken,
+            });
         }
         for (topic, ends) in &self.ends {
             for (partition, end) in ends.iter().enumerate() {

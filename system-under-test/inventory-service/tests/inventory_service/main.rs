@@ -2,5 +2,6 @@
 //! once.
 
 mod service;
+mod shown;
 mod stock;
 mod support;

@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Request;
 use contracts::{OrderEvent, OrderEventKind, topic};
 use inventory_service::config::Config;
 use kafka_broker::{Broker, BrokerConfig, OffsetReset, Record};
 use serde_json::Value;
 use service_kit::service::Service;
 use service_kit::testing;
-use tower::ServiceExt;
 
 use crate::support::{Warehouse, event, paid};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const GROUP: &str = "inventory-service";
 
-async fn broker() -> (Broker, String) {
+pub(crate) async fn broker() -> (Broker, String) {
     let broker = Broker::new(BrokerConfig::default());
     for name in [
         topic::ORDER_EVENTS,
@@ -31,14 +28,19 @@ async fn broker() -> (Broker, String) {
     (broker, address)
 }
 
-async fn started(warehouse: &Warehouse, brokers: &str) -> Service {
-    let values = [
+pub(crate) async fn started(
+    warehouse: &Warehouse,
+    brokers: &str,
+    more: &[(&str, &str)],
+) -> Service {
+    let mut values = vec![
         ("DATABASE_URL", warehouse.database.url.as_str()),
         ("KAFKA_BROKERS", brokers),
         ("KAFKA_SESSION_TIMEOUT_MS", "1000"),
         ("KAFKA_HEARTBEAT_MS", "100"),
         ("KAFKA_WORK_PAUSE_MS", "5"),
     ];
+    values.extend(more);
     let service = testing::start(
         inventory_service::NAME,
         &values,
@@ -50,7 +52,7 @@ async fn started(warehouse: &Warehouse, brokers: &str) -> Service {
     service
 }
 
-fn append(broker: &Broker, event: &OrderEvent) {
+pub(crate) fn append(broker: &Broker, event: &OrderEvent) {
     let payload = contracts::write(event).expect("written").to_string();
     let key = event.order_id.to_string();
     let partition = i32::from(event.order_id.as_bytes()[15] & 1);
@@ -88,7 +90,7 @@ fn answers(broker: &Broker) -> Vec<Value> {
 async fn paid_orders_are_answered_and_a_replay_changes_nothing() {
     let warehouse = Warehouse::new(&[], 1, 3).await;
     let (broker, brokers) = broker().await;
-    let service = started(&warehouse, &brokers).await;
+    let service = started(&warehouse, &brokers, &[]).await;
     for _ in 0..5 {
         let paid = paid(&[("p-0", 1)]);
         append(&broker, &paid);
@@ -136,22 +138,4 @@ async fn paid_orders_are_answered_and_a_replay_changes_nothing() {
         (3, 0)
     );
     testing::stop(&service).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_stock_is_shown() {
-    let warehouse = Warehouse::new(&[], 2, 3).await;
-    let routes = inventory_service::http::routes(warehouse.store.clone(), LIMIT);
-    let request = Request::get("/stock")
-        .body(Body::empty())
-        .expect("a request");
-    let response = routes.oneshot(request).await.expect("an answer");
-    let body = axum::body::to_bytes(response.into_body(), 10_000)
-        .await
-        .expect("a body");
-    let stock: Value = serde_json::from_slice(&body).expect("JSON");
-    assert_eq!(
-        stock[1],
-        serde_json::json!({"product_id": "p-1", "initial": 3, "on_hand": 3})
-    );
 }

@@ -3,6 +3,7 @@
 
 use contracts::{Envelope, Line, OrderEvent, OrderEventBody, OrderEventKind};
 use inventory_service::MIGRATIONS;
+use inventory_service::cache::StockCache;
 use inventory_service::defences::Defence;
 use inventory_service::store::Store;
 use serde_json::Value;
@@ -17,6 +18,8 @@ use uuid::Uuid;
 pub(crate) struct Warehouse {
     pub(crate) database: TestDatabase,
     pub(crate) store: Store,
+    /// What the store shows of the stock; only a change ends it.
+    pub(crate) cache: StockCache,
 }
 
 impl Warehouse {
@@ -38,8 +41,13 @@ impl Warehouse {
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Settings::read(values, DatabaseSettings::read).expect("good settings");
         let defences = Defences::without(off.iter().copied());
-        let store = Store::new(settings.pool("tests"), settings, defences);
-        Self { database, store }
+        let cache = StockCache::new(None);
+        let store = Store::new(settings.pool("tests"), settings, defences, cache.clone());
+        Self {
+            database,
+            store,
+            cache,
+        }
     }
 
     /// Counts rows, or whatever else the query returns as one number.
@@ -51,12 +59,11 @@ impl Warehouse {
     }
 
     pub(crate) async fn on_hand(&self, product_id: &str) -> i32 {
-        let stock = self.store.stock().await.expect("read");
-        stock
-            .into_iter()
-            .find(|stock| stock.product_id == product_id)
+        sqlx::query_scalar("select on_hand from stock where product_id = $1")
+            .bind(product_id)
+            .fetch_one(&self.database.pool)
+            .await
             .expect("there")
-            .on_hand
     }
 
     /// Units of a product that were given to orders.

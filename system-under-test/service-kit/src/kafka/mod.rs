@@ -5,17 +5,20 @@
 //! * [`message`]: a received record, and why work on it can fail.
 //! * [`consumer`]: the loop: partitions side by side, messages of one partition one after the other, polling while it
 //!   works, parking what cannot be processed.
+//! * [`listening`]: a topic that every instance hears in full from now on.
 //! * `assignment`: which partitions are ours and how far each is done.
 //! * `commit`: offsets of finished work, committed together.
 
 mod assignment;
 mod commit;
 pub mod consumer;
+pub mod listening;
 pub mod message;
 pub mod producer;
 pub mod settings;
 
 pub use consumer::{Consumer, Consumption, Work, consume};
+pub use listening::{Hear, Listener, listen};
 pub use message::{Failure, Received};
 pub use producer::{Acknowledgement, Outgoing, Placed, ProduceError, Producer};
 pub use settings::KafkaSettings;

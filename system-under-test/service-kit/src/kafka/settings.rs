@@ -204,6 +204,14 @@ impl KafkaSettings {
         set_ms(&mut config, "fetch.error.backoff.ms", self.retry_backoff);
         config
     }
+
+    /// The configuration of a client that hears a topic in full without being a member of any group.
+    pub(super) fn listener(&self, instance: &str, name: &str) -> ClientConfig {
+        // The client wants the name of a group even if it never joins one.
+        let mut config = self.consumer(instance, name);
+        set(&mut config, "auto.offset.reset", "latest");
+        config
+    }
 }
 
 fn set(config: &mut ClientConfig, name: &str, value: &str) {
