@@ -193,6 +193,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "topology.toml:3:9: customers cannot enter at `kafka/kafka` (name a port that speaks `http` or `https`)",
         ),
         (
+            "entry = \"shop/public\"",
+            "entry = \"shop/public\"\npage = \"shop/pblic\"",
+            "topology.toml:4:8: `shop` has no port `pblic` (did you mean `public`?)",
+        ),
+        (
             "{ name = \"store\" }",
             "{ name = \"store\", migrations = \"nowhere\" }",
             "topology.toml:32:43: migrations `nowhere` cannot be read: No such file or directory (os error 2) \
@@ -306,8 +311,10 @@ fn the_pipeline_has_the_topology_of_its_file() {
     assert_eq!(
         links,
         [
+            "api-gateway -> inventory-service",
             "api-gateway -> order-service",
             "customers -> api-gateway",
+            "customers -> frontend",
             "inventory-service -> kafka",
             "inventory-service -> postgres",
             "order-service -> kafka",
@@ -337,6 +344,7 @@ fn the_defences_are_those_that_the_services_know() {
     let topology = Topology::load(&root().join("system-under-test/topology.toml"))
         .unwrap_or_else(|found| panic!("{found}"));
     for service in [
+        "frontend",
         "api-gateway",
         "order-service",
         "payment-service",

@@ -272,15 +272,18 @@ impl Check<'_> {
     }
 
     fn entry(&mut self) {
-        let entry = &self.topology.entry;
-        let spoken = self.topology.protocol(entry);
-        if spoken.is_some_and(|spoken| !matches!(spoken, Protocol::Http | Protocol::Https)) {
-            let message = format!(
-                "customers cannot enter at `{}/{}`",
-                entry.component, entry.port
-            );
-            let remedy = "name a port that speaks `http` or `https`".to_owned();
-            self.value(&["customers", "entry"], message, Some(remedy));
+        let entry = Some(&self.topology.entry);
+        for (key, way_in) in [("entry", entry), ("page", self.topology.page.as_ref())] {
+            let Some(way_in) = way_in else { continue };
+            let spoken = self.topology.protocol(way_in);
+            if spoken.is_some_and(|spoken| !matches!(spoken, Protocol::Http | Protocol::Https)) {
+                let message = format!(
+                    "customers cannot enter at `{}/{}`",
+                    way_in.component, way_in.port
+                );
+                let remedy = "name a port that speaks `http` or `https`".to_owned();
+                self.value(&["customers", key], message, Some(remedy));
+            }
         }
     }
 

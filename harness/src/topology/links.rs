@@ -9,12 +9,14 @@ use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
 
 impl Topology {
     /// Every client-to-server connection: what the settings and arguments of the components refer to, and the customers'
-    /// way in. Each is named once, in the order of the names.
+    /// ways in. Each is named once, in the order of the names.
     pub fn links(&self) -> Vec<Link> {
-        let mut links = BTreeSet::from([Link {
+        let of_customers = |server: &PortReference| Link {
             client: CUSTOMERS.to_owned(),
-            server: self.entry.clone(),
-        }]);
+            server: server.clone(),
+        };
+        let mut links = BTreeSet::from([of_customers(&self.entry)]);
+        links.extend(self.page.iter().map(of_customers));
         for component in self.started() {
             let templates = self.settings_of(component).into_values();
             for template in templates.chain(&component.arguments) {
@@ -22,6 +24,7 @@ impl Topology {
                     client: component.name.clone(),
                     server: server.clone(),
                 }));
+                links.extend(template.customer_links().map(of_customers));
             }
         }
         links.into_iter().collect()

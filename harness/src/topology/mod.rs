@@ -34,6 +34,8 @@ pub struct Topology {
     pub defences: BTreeMap<String, Defence>,
     /// Where customers enter, `api-gateway/public`.
     pub entry: PortReference,
+    /// Where customers find the page in which they shop with a browser, `frontend/public`.
+    pub page: Option<PortReference>,
 }
 
 /// One part of the system.
@@ -157,7 +159,8 @@ pub struct Link {
 /// A setting's value with placeholders.
 ///
 /// `{link:COMPONENT}` and `{link:COMPONENT/PORT}`: the `host:port` list (comma separated, one per replica of the server) of
-/// the proxies that belong to this client instance. `{listen:PORT}`: the `host:port` to listen on. `{instance}`,
+/// the proxies that belong to this client instance. `{customers:COMPONENT/PORT}`: the same for the customers, for components that
+/// tell customers' browsers where to go; it makes a link of the customers. `{listen:PORT}`: the `host:port` to listen on. `{instance}`,
 /// `{database}`, `{database_user}`, `{database_password}`, `{ca_file}`, `{certificate_file}`, `{private_key_file}`,
 /// `{topic_prefix}`, `{defences_off}`, `{seed}`. `{{` and `}}` are literal braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +176,8 @@ pub enum TemplatePart {
     Text(String),
     /// The addresses of a server's proxies.
     Link(PortReference),
+    /// The addresses at which customers reach a server, through their own proxies.
+    Customers(PortReference),
     /// An own address.
     Listen(String),
     /// Any of the words without an argument.

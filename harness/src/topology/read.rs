@@ -86,6 +86,16 @@ impl<'a> Reader<'a> {
                 port: String::new(),
             }
         });
+        let page = shape.customers.page.as_ref().and_then(|page| {
+            let resolved = resolve(&self.ports, page);
+            resolved
+                .map_err(|(message, remedy)| {
+                    let span = self.document.value(&["customers", "page"]);
+                    self.found
+                        .push(self.document.complain(span, message, remedy));
+                })
+                .ok()
+        });
         let defences = shape
             .defence
             .iter()
@@ -105,6 +115,7 @@ impl<'a> Reader<'a> {
             components,
             defences,
             entry,
+            page,
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct TopologyShape {
 pub(super) struct CustomersShape {
     /// Component and port, `api-gateway/public`.
     pub(super) entry: String,
+    /// Component and port of the page in which they shop with a browser, `frontend/public`.
+    pub(super) page: Option<String>,
 }
 
 /// A setting: a text with placeholders such as `{link:postgres}`, or a number, or true or false.

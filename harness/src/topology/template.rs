@@ -59,6 +59,14 @@ impl Template {
         })
     }
 
+    /// The components and ports that customers are told of.
+    pub fn customer_links(&self) -> impl Iterator<Item = &PortReference> {
+        self.parts.iter().filter_map(|part| match part {
+            TemplatePart::Customers(server) => Some(server),
+            _ => None,
+        })
+    }
+
     /// The own ports that the placeholders listen on.
     pub fn listens(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -128,6 +136,9 @@ fn placeholder(inside: &str, resolve: &Resolve<'_>) -> Result<TemplatePart, Refu
     if let Some(server) = inside.strip_prefix("link:") {
         return resolve(server).map(TemplatePart::Link);
     }
+    if let Some(server) = inside.strip_prefix("customers:") {
+        return resolve(server).map(TemplatePart::Customers);
+    }
     if let Some(port) = inside.strip_prefix("listen:") {
         return Ok(TemplatePart::Listen(port.to_owned()));
     }
@@ -137,14 +148,18 @@ fn placeholder(inside: &str, resolve: &Resolve<'_>) -> Result<TemplatePart, Refu
         .ok_or_else(|| {
             let names = WORDS.iter().map(|(name, _)| *name);
             let word = inside.split(':').next().unwrap_or(inside);
-            let remedy = match crate::diagnostic::nearest(word, ["link", "listen"]) {
+            let remedy = match crate::diagnostic::nearest(word, ["link", "listen", "customers"]) {
                 Some(meant) if inside.contains(':') => {
                     let argument = &inside[word.len()..];
                     Some(format!("did you mean `{{{meant}{argument}}}`?"))
                 }
                 _ => crate::diagnostic::suggestion(
                     inside,
-                    names.chain(["link:COMPONENT/PORT", "listen:PORT"]),
+                    names.chain([
+                        "link:COMPONENT/PORT",
+                        "listen:PORT",
+                        "customers:COMPONENT/PORT",
+                    ]),
                 ),
             };
             (format!("unknown placeholder `{{{inside}}}`"), remedy)
@@ -164,7 +179,11 @@ mod tests {
 
     #[test]
     fn text_and_placeholders_keep_their_order() {
-        let template = parse("postgres://{database_user}@{link:db}/{{x}}", &port).unwrap();
+        let template = parse(
+            "postgres://{database_user}@{link:db}/{{x}}{customers:db}",
+            &port,
+        )
+        .unwrap();
         assert_eq!(
             template.parts,
             [
@@ -173,6 +192,7 @@ mod tests {
                 TemplatePart::Text("@".to_owned()),
                 TemplatePart::Link(port("db").unwrap()),
                 TemplatePart::Text("/{x}".to_owned()),
+                TemplatePart::Customers(port("db").unwrap()),
             ]
         );
         assert_eq!(parse("", &port).unwrap(), Template::text(""));

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     testbed::{PipelineRequest, TestbedError},
-    topology::{Component, PortReference, Template, TemplatePart, Topology, Word},
+    topology::{CUSTOMERS, Component, PortReference, Template, TemplatePart, Topology, Word},
 };
 
 /// What an instance's placeholders stand for.
@@ -62,7 +62,12 @@ impl Meaning<'_> {
         for part in &template.parts {
             match part {
                 TemplatePart::Text(literal) => text.push_str(literal),
-                TemplatePart::Link(reference) => text.push_str(&self.proxies_to(reference)),
+                TemplatePart::Link(reference) => {
+                    text.push_str(&self.proxies(self.instance, reference));
+                }
+                TemplatePart::Customers(reference) => {
+                    text.push_str(&self.proxies(CUSTOMERS, reference));
+                }
                 TemplatePart::Listen(port) => text.push_str(&self.own_address(port)?),
                 TemplatePart::Word(word) => text.push_str(&self.word(*word)?),
             }
@@ -70,11 +75,12 @@ impl Meaning<'_> {
         Ok(text)
     }
 
-    fn proxies_to(&self, reference: &PortReference) -> String {
+    /// Where a client reaches a server.
+    fn proxies(&self, client: &str, reference: &PortReference) -> String {
         let own = self
             .links
             .iter()
-            .filter(|(plan, _)| plan.client == self.instance && plan.reference == *reference);
+            .filter(|(plan, _)| plan.client == client && plan.reference == *reference);
         own.map(|(_, address)| address.to_string())
             .collect::<Vec<_>>()
             .join(",")

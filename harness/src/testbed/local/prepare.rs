@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     testbed::TestbedError,
-    topology::{CUSTOMERS, Component, Program, Protocol, Provided},
+    topology::{CUSTOMERS, Component, PortReference, Program, Protocol, Provided},
 };
 
 /// Databases that go back unless the pipeline comes to own them.
@@ -98,11 +98,17 @@ pub(super) fn server_addresses(
     addresses
 }
 
-pub(super) fn entry_url(links: &[(LinkPlan, SocketAddr)]) -> Result<String, TestbedError> {
-    let entry = links.iter().find(|(plan, _)| plan.client == CUSTOMERS);
-    let (plan, address) = entry.ok_or_else(|| TestbedError::Failed {
+/// Where customers reach a port: the first instance that has it.
+pub(super) fn customers_url(
+    links: &[(LinkPlan, SocketAddr)],
+    reference: &PortReference,
+) -> Result<String, TestbedError> {
+    let way_in = links
+        .iter()
+        .find(|(plan, _)| plan.client == CUSTOMERS && plan.reference == *reference);
+    let (plan, address) = way_in.ok_or_else(|| TestbedError::Failed {
         doing: "looking for the customers' way in".to_owned(),
-        reason: "no instance of the entry component is started".to_owned(),
+        reason: format!("no instance of {} is started", reference.component),
     })?;
     let scheme = if plan.protocol == Protocol::Https {
         "https"
