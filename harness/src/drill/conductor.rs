@@ -2,6 +2,7 @@
 
 mod hurting;
 mod loading;
+mod shopping;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +29,7 @@ use crate::{
     fault::Injection,
     system::Observer,
     testbed::{Pipeline, PipelineRequest, TestbedError},
-    workload::{Assortment, Customers, CustomersReport},
+    workload::{Assortment, Customers, CustomersReport, browser::Shopper},
 };
 
 /// How long the pipeline may take to come to rest where the scenario does not say.
@@ -105,6 +106,7 @@ pub struct Drill {
     arrangement: Arrangement,
     running: Option<Running>,
     customers: Vec<Customers>,
+    shopper: Option<Shopper>,
     groups_of_customers: u64,
     so_far: CustomersReport,
     injected: Vec<Injected>,
@@ -151,6 +153,7 @@ impl Drill {
             arrangement: Arrangement::default(),
             running: None,
             customers: Vec::new(),
+            shopper: None,
             groups_of_customers: 0,
             so_far: CustomersReport::default(),
             injected: Vec::new(),
@@ -231,6 +234,19 @@ impl Drill {
         Ok(())
     }
 
+    /// Has every instance show the stock, so that what they keep of it is as old as this step.
+    ///
+    /// # Errors
+    /// The pipeline could not be started, or an instance does not show it.
+    pub async fn show_stock(&mut self) -> Result<(), DrillError> {
+        self.ensure_running().await?;
+        self.running()?
+            .observer
+            .show_stock()
+            .await
+            .map_err(in_words)
+    }
+
     /// Leaves things as they are for a while: customers go on, faults stay in force.
     ///
     /// # Errors
@@ -256,6 +272,7 @@ impl Drill {
     pub async fn settle(&mut self, limit: Duration) -> Result<(), DrillError> {
         self.heal().await?;
         self.customers_leave().await;
+        self.shopper_leaves().await;
         if self.rest.is_some() {
             return Ok(());
         }
@@ -315,6 +332,7 @@ impl Drill {
         }
         self.heal_what_is_left().await;
         self.customers_leave().await;
+        self.shopper_leaves().await;
         let began = self.clock.elapsed().as_secs_f64();
         self.seconds.load = (began - self.seconds.prepare - self.seconds.settle).max(0.0);
         self.observe().await;
@@ -426,6 +444,7 @@ impl Drill {
 
     fn tell_progress(&self, felt: &[FeltSoFar]) {
         let under_way = self.customers.iter().map(Customers::report);
+        let under_way = under_way.chain(self.shopper.iter().map(Shopper::report));
         let (attempted, accepted) = under_way.fold(
             (self.so_far.attempted, self.so_far.accepted),
             |sum, report| (sum.0 + report.attempted, sum.1 + report.accepted),
@@ -460,6 +479,7 @@ fn in_words(error: impl std::fmt::Display) -> DrillError {
 fn from_testbed(error: TestbedError) -> DrillError {
     match error {
         TestbedError::Interrupted => DrillError::Interrupted,
+        lacking @ TestbedError::Unsupported { .. } => DrillError::Unsupported(lacking.to_string()),
         other => in_words(other),
     }
 }

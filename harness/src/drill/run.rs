@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ahead::Ahead, event::EventSink};
+use super::{ahead::Ahead, conductor::DrillError, event::EventSink};
 use crate::{profile::Profiles, system::Observations, testbed::Testbed, topology::Topology};
 
 /// What all drills of a run share.
@@ -30,6 +30,21 @@ pub struct Run {
     pub cancel: CancellationToken,
     /// Who is told.
     pub events: EventSink,
+}
+
+impl Run {
+    /// Asks the testbed for a browser before anything is started.
+    ///
+    /// # Errors
+    /// [`DrillError::Unsupported`]: the drill is skipped, visibly.
+    pub fn ask_for_a_browser(&self) -> Result<(), DrillError> {
+        if self.testbed.capabilities().has_browser {
+            return Ok(());
+        }
+        Err(DrillError::Unsupported(
+            "a browser is missing: apt-get install chromium chromium-driver libnss3-tools".into(),
+        ))
+    }
 }
 
 /// One drill: a scenario, the defences that are off, a seed.

@@ -18,6 +18,7 @@ const ANSWER_SHOWN: usize = 300;
 pub(super) struct Api {
     base: String,
     client: Client,
+    limit: Duration,
 }
 
 impl Api {
@@ -27,7 +28,13 @@ impl Api {
         Self {
             base: base.trim_end_matches('/').to_owned(),
             client: client().clone(),
+            limit: ANSWER_WITHIN,
         }
+    }
+
+    /// The same, for a tool that may take longer to answer.
+    pub(super) fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// Sends a request and reads its answer; `Ok(None)` for the statuses in `absent`.
@@ -44,7 +51,7 @@ impl Api {
             place: place.clone(),
             reason: causes(&error),
         };
-        let mut request = self.client.request(method, &place);
+        let mut request = self.client.request(method, &place).timeout(self.limit);
         if let Some(body) = body {
             request = request.json(body);
         }

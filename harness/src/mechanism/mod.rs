@@ -13,5 +13,6 @@ pub mod kafka;
 pub mod postgres;
 pub mod signals;
 pub mod toxiproxy;
+pub mod webdriver;
 
 pub use error::MechanismError;

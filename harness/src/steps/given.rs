@@ -116,6 +116,13 @@ async fn wordy_customers(world: &mut DrillWorld, note_characters: usize, rate: u
         .await;
 }
 
+#[given(regex = r"^a shopper has the shop open in a browser$")]
+async fn shop_is_open(world: &mut DrillWorld) {
+    world
+        .phase(async |drill| drill.shopper_opens_the_shop().await)
+        .await;
+}
+
 #[given(regex = r"^(\d+) customers order again and again$")]
 async fn closed_loop(world: &mut DrillWorld, customers: u32) {
     world

@@ -31,6 +31,16 @@ async fn accepted(world: &mut DrillWorld, at_least: u64) {
     expect(world, Expectation::AcceptedOrders { at_least }).await;
 }
 
+#[then(regex = r"^at least (\d+) attempts? (?:is|are) left without an answer$")]
+async fn unanswered(world: &mut DrillWorld, at_least: u64) {
+    expect(world, Expectation::UnansweredAttempts { at_least }).await;
+}
+
+#[then(regex = r"^the stock that is shown is true$")]
+async fn shown_stock(world: &mut DrillWorld) {
+    expect(world, Expectation::ShownStockTrue).await;
+}
+
 #[then(regex = r"^exactly (\d+) units? (?:is|are) sold$")]
 async fn units_sold(world: &mut DrillWorld, exactly: i64) {
     expect(

@@ -89,6 +89,11 @@ pub const STEPS: &[StepDocument] = &[
         "Each orders anew as soon as the last order was answered.",
     ),
     step(
+        "Given",
+        "a shopper has the shop open in a browser",
+        "A real browser opens the shop's page and signs in; without a browser the scenario is skipped.",
+    ),
+    step(
         "When",
         "the fault \"provider-charged-answer-lost\" is injected",
         "The fault of that profile comes into force and stays until it heals.",
@@ -140,6 +145,26 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "When",
+        "the shopper buys 2 units of product 1",
+        "Puts them into the basket, presses Pay, and waits until the page says what came of it.",
+    ),
+    step(
+        "When",
+        "the shopper presses pay again",
+        "If the page still has something to pay; waits until it says what came of it.",
+    ),
+    step(
+        "When",
+        "the shopper sees that the order is fulfilled",
+        "Waits until the page shows it.",
+    ),
+    step(
+        "When",
+        "the stock is shown",
+        "Asks every instance what it shows of the stock, as customers who only look would.",
+    ),
+    step(
+        "When",
         "2 seconds pass",
         "Customers go on, faults stay in force.",
     ),
@@ -172,6 +197,16 @@ pub const STEPS: &[StepDocument] = &[
         "Then",
         "at least 40 orders are accepted",
         "The load was real.",
+    ),
+    step(
+        "Then",
+        "at least 1 attempt is left without an answer",
+        "The customers really were in doubt.",
+    ),
+    step(
+        "Then",
+        "the stock that is shown is true",
+        "Once everything has come to rest every instance shows as many units as there are.",
     ),
     step(
         "Then",

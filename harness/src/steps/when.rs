@@ -92,6 +92,32 @@ async fn prices_rise(world: &mut DrillWorld, percent: u32) {
         .await;
 }
 
+#[when(regex = r"^the shopper buys (\d+) units? of product (\d+)$")]
+async fn shopper_buys(world: &mut DrillWorld, units: i64, place: usize) {
+    world
+        .phase(async |drill| drill.shopper_buys(units, place).await)
+        .await;
+}
+
+#[when(regex = r"^the shopper presses pay again$")]
+async fn shopper_pays_again(world: &mut DrillWorld) {
+    world
+        .phase(async |drill| drill.shopper_pays_again().await)
+        .await;
+}
+
+#[when(regex = r"^the shopper sees that the order is ([a-z_]+)$")]
+async fn shopper_sees(world: &mut DrillWorld, state: String) {
+    world
+        .phase(async |drill| drill.shopper_sees(&state).await)
+        .await;
+}
+
+#[when(regex = r"^the stock is shown$")]
+async fn stock_is_shown(world: &mut DrillWorld) {
+    world.phase(async |drill| drill.show_stock().await).await;
+}
+
 #[when(regex = r"^(\d+) seconds? pass(?:es)?$")]
 async fn time_passes(world: &mut DrillWorld, seconds: u64) {
     world

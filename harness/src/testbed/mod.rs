@@ -86,6 +86,14 @@ pub trait Pipeline: Send + Sync {
     fn address(&self, instance: &str, port: &str) -> Option<SocketAddr>;
     /// Where customers reach the system, through the proxy of their link: `https://127.0.0.1:4711`.
     fn entry_url(&self) -> String;
+    /// Where customers find the page in which they shop, through the proxy of their link; none where there is none.
+    fn page_url(&self) -> Option<String>;
+    /// Starts a browser with a profile of its own, which trusts only the drill's certificate authority. It ends with the
+    /// pipeline at the latest.
+    ///
+    /// # Errors
+    /// [`TestbedError::Unsupported`] where there is no browser; or it did not start.
+    fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>>;
     /// The certificate authority of this drill, PEM.
     fn certificate_authority_pem(&self) -> &str;
     /// A connection string to a component's database that passes no proxy.
@@ -153,6 +161,15 @@ pub struct KafkaAccess {
     pub embedded: Option<Arc<kafka_broker::Broker>>,
 }
 
+/// A running browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Browser {
+    /// Where WebDriver is spoken, `http://127.0.0.1:4444`.
+    pub driver_url: String,
+    /// Where the browser itself is reached by its driver, `127.0.0.1:9222`.
+    pub debugger_address: String,
+}
+
 /// What is sent to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -184,6 +201,14 @@ pub enum TestbedError {
     /// The environment lacks something; exit code 69.
     #[error("{what} is missing: {remedy}")]
     Missing {
+        /// What is missing.
+        what: String,
+        /// How to get it.
+        remedy: String,
+    },
+    /// This testbed cannot do it on this machine; what needs it is skipped, visibly.
+    #[error("{what} is missing: {remedy}")]
+    Unsupported {
         /// What is missing.
         what: String,
         /// How to get it.

@@ -6,7 +6,9 @@
 //! - [`client`]: one attempt over HTTPS
 //! - [`example`]: the same attempt as a command to type
 //! - [`customers`]: the running load
+//! - [`browser`]: a customer who shops in the page, in a real browser
 
+pub mod browser;
 pub mod client;
 pub mod customers;
 pub mod example;

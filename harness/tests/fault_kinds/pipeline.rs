@@ -10,7 +10,7 @@ use std::{
 };
 
 use firedrill::testbed::{
-    Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, Signal, TestbedError,
+    Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, Signal, TestbedError,
     local::ports::{Port, Ports},
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -193,6 +193,14 @@ impl Pipeline for SmallPipeline {
 
     fn entry_url(&self) -> String {
         String::new()
+    }
+
+    fn page_url(&self) -> Option<String> {
+        None
+    }
+
+    fn open_browser<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>> {
+        async { Err(failed("opening a browser", "there is no page")) }.boxed()
     }
 
     fn certificate_authority_pem(&self) -> &str {

@@ -197,7 +197,9 @@ impl Drill {
         ))
     }
 
-    fn operation_sink(&self) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
+    pub(super) fn operation_sink(
+        &self,
+    ) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
         let recorder = self.recorder.clone();
         Arc::new(move |operation| recorder.write(&Record::Operation(operation)))
     }

@@ -7,8 +7,10 @@
 //! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness; `warden`: theirs.
 //! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
 //! * [`postgres`]: the server, and databases copied ahead of need.
+//! * `browser`: browsers for customers who shop in the page.
 //! * `links`, `expand`, `proxies`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
 
+mod browser;
 pub mod build;
 pub mod cache;
 pub mod certificates;
@@ -133,7 +135,7 @@ impl Testbed for LocalTestbed {
         Capabilities {
             can_pause: true,
             can_drop_packets: false,
-            has_browser: false,
+            has_browser: browser::Programs::find().is_ok(),
         }
     }
 

@@ -14,17 +14,19 @@ use futures::{
 };
 
 use super::{
+    browser::Browsers,
     expand::Meaning,
     infrastructure::Infrastructure,
     instance::{Instance, InstancePlan},
     links::{self, Cast},
     postgres::ComponentDatabase,
-    prepare::{Leased, entry_url, launch, probe, reserve_own_ports, server_addresses},
+    prepare::{Leased, customers_url, launch, probe, reserve_own_ports, server_addresses},
     proxies::{self, DrillBroker, Proxies},
 };
 use crate::{
     testbed::{
-        Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, PipelineRequest, Signal, TestbedError,
+        Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, PipelineRequest, Signal,
+        TestbedError,
     },
     topology::{Program, Provided},
 };
@@ -40,6 +42,8 @@ pub(super) struct LocalPipeline {
     topic_prefix: String,
     databases: Mutex<Vec<ComponentDatabase>>,
     entry_url: String,
+    page_url: Option<String>,
+    browsers: Browsers,
 }
 
 impl LocalPipeline {
@@ -94,7 +98,11 @@ impl LocalPipeline {
             .iter()
             .map(|wire| (wire.plan.clone(), wire.port.address()))
             .collect();
-        let entry_url = entry_url(&addresses)?;
+        let entry_url = customers_url(&addresses, &topology.entry)?;
+        let page = topology.page.as_ref();
+        let page_url = page
+            .map(|page| customers_url(&addresses, page))
+            .transpose()?;
         let proxies = Proxies::start(wires, request.seed, ports).await?;
         let databases = match &infrastructure.database_server {
             Some(server) => Leased::new(
@@ -143,6 +151,8 @@ impl LocalPipeline {
             broker,
             topic_prefix,
             entry_url,
+            page_url,
+            browsers: Browsers::new(request.directory.clone()),
         })
     }
 
@@ -157,12 +167,10 @@ impl LocalPipeline {
     }
 
     async fn end(&self) -> Result<(), TestbedError> {
+        let mut failures = self.browsers.close().await;
         let ending = self.instances.values().map(|instance| instance.kill());
-        let failures: Vec<String> = join_all(ending)
-            .await
-            .into_iter()
-            .filter_map(|ended| Some(ended.err()?.to_string()))
-            .collect();
+        let ended = join_all(ending).await.into_iter();
+        failures.extend(ended.filter_map(|ended| Some(ended.err()?.to_string())));
         self.proxies.stop().await;
         if let Some(broker) = &self.broker {
             broker.broker.shutdown().await;
@@ -205,6 +213,7 @@ impl LocalPipeline {
 /// A drill that was given up leaves nothing running. The proxies and the broker end by being dropped.
 impl Drop for LocalPipeline {
     fn drop(&mut self) {
+        self.browsers.give_up();
         for instance in self.instances.values() {
             instance.give_up();
         }
@@ -251,6 +260,14 @@ impl Pipeline for LocalPipeline {
 
     fn entry_url(&self) -> String {
         self.entry_url.clone()
+    }
+
+    fn page_url(&self) -> Option<String> {
+        self.page_url.clone()
+    }
+
+    fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>> {
+        self.browsers.open(&self.infrastructure, name).boxed()
     }
 
     fn certificate_authority_pem(&self) -> &str {

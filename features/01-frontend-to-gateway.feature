@@ -1,0 +1,20 @@
+Feature: Layer 1, from the shop page to the gateway
+  A real browser runs the shop's page. What it sends and hears is told by the browser itself.
+
+  @F1.7 @without:frontend.retry-same-key/no-duplicate-charge @without:order.idempotency-key/no-duplicate-charge
+  Scenario: The page gives up waiting, and the shopper presses pay again
+    Given the order pipeline is running
+    And 3 products with 20 units each in stock
+    And a shopper has the shop open in a browser
+    When the shopper buys 1 unit of product 1
+    And the shopper sees that the order is fulfilled
+    And the fault "shop-answers-late" is injected
+    And the shopper buys 2 units of product 2
+    And the fault is felt 1 time
+    And the fault heals
+    And the shopper presses pay again
+    And the shopper sees that the order is fulfilled
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 1 attempt is left without an answer
+    And exactly 3 units are sold
