@@ -4,6 +4,30 @@ Feature: Layer 9, from the event bus to the services behind it
     Given the order pipeline is running
     And 40 products with 50 units each in stock
 
+  @F9.1 @without:notification.schema-check/every-message-accounted
+  Scenario: Events that do not say who ordered stand among those that do
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "order-events-without-customer" is injected
+    And customers have placed 20 more orders
+    And the customers stop
+    And the fault is felt 8 times
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 8 messages of order-events are parked
+
+  @F9.2 @without:notification.version-tolerance/messages-parked
+  Scenario: Events of a later writer stand among those of today
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "order-events-with-new-field" is injected
+    And customers have placed 20 more orders
+    And the customers stop
+    And the fault is felt 8 times
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 0 messages of order-events are parked
+
   @F9.4 @without:inventory.dedup/no-double-decrement
   Scenario: Every order event is published twice
     When the fault "every-event-twice" is injected
@@ -36,3 +60,18 @@ Feature: Layer 9, from the event bus to the services behind it
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at most 0 messages of payment-commands are parked
+  # A key is remembered for a while only: what is read again later must be recognised by the services themselves.
+  @F9.8 @F12.4 @without:inventory.dedup/no-double-decrement @without:notification.dedup/told-once
+  Scenario: Everything is read again from the beginning
+    Given the setting KEY_MEMORY_MS of message-provider is "3000"
+    And customers place 20 orders per second
+    When customers have placed 30 orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    And 4 seconds pass
+    And the fault "inventory-reads-everything-again" is injected until it was felt 60 times
+    And the fault "notification-reads-everything-again" is injected until it was felt 60 times
+    And the fault heals
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 30 orders are accepted

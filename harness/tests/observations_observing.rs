@@ -337,6 +337,7 @@ async fn facts_are_read_where_the_file_says() {
             amount_minor: 10,
             idempotency_key: None,
             currency: None,
+            at_us: None,
         }
     );
     let messages = facts(&readings, FactKind::Message);

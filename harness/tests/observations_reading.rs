@@ -103,7 +103,7 @@ fn a_good_file_means_places_and_counts() {
     };
     assert_eq!(endpoint.port, "http");
     assert!(matches!(observations.settled[1].count, Count::Lag(_)));
-    assert_eq!(observations.consumes_records().count(), 1);
+    assert_eq!(observations.group_records().count(), 1);
 }
 
 #[test]

@@ -159,7 +159,7 @@ async fn a_healthy_pipeline_is_observed_completely_and_every_promise_holds() {
         outcome: Settlement::Settled,
         outstanding: Vec::new(),
     });
-    records.extend(observations.consumes_records());
+    records.extend(observations.group_records());
     let readings = observer.observe().await;
     records.extend(
         readings

@@ -244,11 +244,7 @@ fn orders_in_state(
     if count >= at_least && !too_many {
         return Verdict::Holds { checked: count };
     }
-    let expected = match at_most {
-        Some(at_most) if at_most == at_least => format!("exactly {at_least}"),
-        Some(at_most) => format!("{at_least} to {at_most}"),
-        None => format!("at least {at_least}"),
-    };
+    let expected = bounds(at_least, at_most);
     let sentence = format!("{count} orders are {state}, {expected} were expected");
     if !joined.is_at_rest() {
         return moving(&sentence);
@@ -276,28 +272,40 @@ fn parked_messages(
     at_most: Option<u64>,
 ) -> Verdict {
     let key = joined.history.names.topics.find(topic);
-    let mut parked = joined
-        .history
-        .rows
-        .parked
-        .iter()
-        .filter(|row| Some(row.place.topic) == key);
+    let parked = &joined.history.rows.parked;
+    let mut parked = parked.iter().filter(|row| Some(row.place.topic) == key);
     let count = parked.clone().count() as u64;
+    let expected = bounds(at_least, at_most);
+    let sentence = |reason: String| {
+        format!("{count} messages of {topic} were parked, {expected} were expected{reason}")
+    };
     if let Some(at_most) = at_most.filter(|at_most| count > *at_most) {
-        let sentence =
-            format!("{count} messages of {topic} were parked, at most {at_most} were expected");
-        let first = parked.next().map(|row| Subject::Message(row.place, None));
-        return broken(joined, count - at_most, count, sentence, first);
+        let first = parked.next();
+        let reason = first.map_or_else(String::new, |row| {
+            let group = joined.history.names.groups.text(row.group);
+            format!(": {group} gave one up because {}", joined.word(row.reason))
+        });
+        let first = first.map(|row| Subject::Message(row.place, None));
+        return broken(joined, count - at_most, count, sentence(reason), first);
     }
     if count >= at_least {
         return Verdict::Holds { checked: count };
     }
-    let sentence =
-        format!("{count} messages of {topic} were parked, at least {at_least} were expected");
     if !joined.is_at_rest() {
-        return moving(&sentence);
+        return moving(&sentence(String::new()));
     }
-    broken(joined, at_least - count, count, sentence, None)
+    let missing = at_least - count;
+    broken(joined, missing, count, sentence(String::new()), None)
+}
+
+/// What was expected of a count, in words.
+fn bounds(at_least: u64, at_most: Option<u64>) -> String {
+    match at_most {
+        Some(at_most) if at_most == at_least => format!("exactly {at_least}"),
+        Some(at_most) if at_least == 0 => format!("at most {at_most}"),
+        Some(at_most) => format!("{at_least} to {at_most}"),
+        None => format!("at least {at_least}"),
+    }
 }
 
 fn refusals(joined: &Joined<'_>, reason: &str, at_least: u64) -> Verdict {

@@ -12,7 +12,7 @@ use crate::record::{DrillHeader, Expectation, FactKind, JOURNAL_SCHEMA, Record, 
 use crate::row::{
     AuditRow, ChargeRow, ConsumesRow, FaultRow, LineRow, MessageRow, MoveRow, OperationRow,
     OrderRow, ParkedRow, Place, ProcessedRow, ProgressRow, Quantity, RefundRow, RequestsRow,
-    ShownRow, StockRow,
+    ShownRow, StockRow, TellsRow, ToldRow,
 };
 
 /// A journal with more records than this is not judged.
@@ -77,6 +77,8 @@ pub(crate) struct Rows {
     pub(crate) processed: Vec<ProcessedRow>,
     pub(crate) parked: Vec<ParkedRow>,
     pub(crate) consumes: Vec<ConsumesRow>,
+    pub(crate) told: Vec<ToldRow>,
+    pub(crate) tells: Vec<TellsRow>,
 }
 
 /// What one witness had counted of one fault when it was last asked.
@@ -225,6 +227,19 @@ impl History {
                         .collect(),
                 };
                 self.rows.consumes.push(row);
+            }
+            Record::Tells {
+                group,
+                kind,
+                channels,
+            } => {
+                let words = &mut self.names.words;
+                let row = TellsRow {
+                    group: self.names.groups.key(&group),
+                    kind: words.key(&kind),
+                    channels: channels.iter().map(|channel| words.key(channel)).collect(),
+                };
+                self.rows.tells.push(row);
             }
             Record::Fact(fact) => {
                 self.facts += 1;

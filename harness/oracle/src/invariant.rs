@@ -11,6 +11,8 @@ mod no_duplicate_charge;
 mod refused_leaves_no_trace;
 mod stock_adds_up;
 mod stock_never_negative;
+mod told_after_payment;
+mod told_once;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +46,15 @@ pub enum Invariant {
     RefusedLeavesNoTrace,
     /// Nobody pays a price that they did not see.
     AmountIsPriceShown,
+    /// Every customer hears everything once.
+    ToldOnce,
+    /// Nobody hears too early that an order is paid.
+    ToldAfterPayment,
 }
 
 impl Invariant {
     /// All invariants, in the order in which they are reported.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::NoDuplicateCharge,
         Self::NoChargeWithoutOrder,
         Self::AcceptedOrderNeverLost,
@@ -60,6 +66,8 @@ impl Invariant {
         Self::EveryMessageAccounted,
         Self::RefusedLeavesNoTrace,
         Self::AmountIsPriceShown,
+        Self::ToldOnce,
+        Self::ToldAfterPayment,
     ];
 
     /// The name under which it is listed, tagged and reported.
@@ -76,6 +84,8 @@ impl Invariant {
             Self::EveryMessageAccounted => "every-message-accounted",
             Self::RefusedLeavesNoTrace => "refused-leaves-no-trace",
             Self::AmountIsPriceShown => "amount-is-price-shown",
+            Self::ToldOnce => "told-once",
+            Self::ToldAfterPayment => "told-after-payment",
         }
     }
 
@@ -118,6 +128,12 @@ impl Invariant {
             Self::AmountIsPriceShown => {
                 "No order is accepted, and no charge is made, for another amount than the customer was shown."
             }
+            Self::ToldOnce => {
+                "Every customer is told exactly once, over every channel, what became of the order, and nothing that did not."
+            }
+            Self::ToldAfterPayment => {
+                "No customer is told that an order is paid before its charge was booked."
+            }
         }
     }
 
@@ -125,7 +141,7 @@ impl Invariant {
     pub fn needs(self) -> &'static [FactKind] {
         use FactKind::{
             AuditEntry, Charge, Message, Order, OrderLine, Parked, Processed, Progress, Refund,
-            Stock, StockMove,
+            Stock, StockMove, Told,
         };
         match self {
             Self::NoDuplicateCharge => &[Order, Charge],
@@ -139,6 +155,8 @@ impl Invariant {
             Self::EveryMessageAccounted => &[Message, Progress, Processed, Parked],
             Self::RefusedLeavesNoTrace => &[Order, Charge, StockMove],
             Self::AmountIsPriceShown => &[Order, Charge],
+            Self::ToldOnce => &[Order, AuditEntry, Message, Parked, Told],
+            Self::ToldAfterPayment => &[Charge, Told],
         }
     }
 
@@ -159,6 +177,8 @@ impl Invariant {
             Self::EveryMessageAccounted => every_message_accounted::check(joined),
             Self::RefusedLeavesNoTrace => refused_leaves_no_trace::check(joined),
             Self::AmountIsPriceShown => amount_is_price_shown::check(joined),
+            Self::ToldOnce => told_once::check(joined),
+            Self::ToldAfterPayment => told_after_payment::check(joined),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::names::{Charges, Intents, Key, Orders, Products, Words};
 use crate::record::{FactKind, Settlement};
 use crate::row::{
     AuditRow, ChargeRow, LineRow, MoveRow, OperationRow, OrderRow, OutcomeRow, Quantity, StockRow,
+    ToldRow,
 };
 
 /// A history with its facts joined; what the invariants look at.
@@ -25,6 +26,7 @@ pub struct Joined<'h> {
     audit: Grouped,
     charges: Grouped,
     moves: Grouped,
+    told: Grouped,
     operations: Grouped,
     intent_orders: Grouped,
     intent_order_pairs: Vec<(Key<Intents>, Key<Orders>)>,
@@ -56,6 +58,7 @@ impl<'h> Joined<'h> {
             audit: Grouped::new(orders, rows.audit.iter().map(|row| row.order.index())),
             charges: Grouped::new(orders, rows.charges.iter().map(|row| row.order.index())),
             moves: Grouped::new(orders, rows.moves.iter().map(|row| row.order.index())),
+            told: Grouped::new(orders, rows.told.iter().map(|row| row.order.index())),
             operations: Grouped::new(
                 names.intents.len(),
                 rows.operations.iter().map(|row| row.intent.index()),
@@ -165,6 +168,23 @@ impl<'h> Joined<'h> {
         order: Key<Orders>,
     ) -> impl ExactSizeIterator<Item = &'h MoveRow> {
         self.moves.pick(&self.history.rows.moves, order.index())
+    }
+
+    /// What the order's customer was told.
+    pub(crate) fn told_of(&self, order: Key<Orders>) -> impl ExactSizeIterator<Item = &'h ToldRow> {
+        self.told.pick(&self.history.rows.told, order.index())
+    }
+
+    /// When the order's first charge was booked, in microseconds since 1970; none when there is no charge, or one of which
+    /// that is not known.
+    pub(crate) fn first_charged_us(&self, order: Key<Orders>) -> Option<i64> {
+        let first = self
+            .charges_of(order)
+            .try_fold(None, |first: Option<i64>, row| {
+                let at_us = row.at_us?;
+                Some(Some(first.map_or(at_us, |first| first.min(at_us))))
+            });
+        first.flatten()
     }
 
     pub(crate) fn moves_of_product(

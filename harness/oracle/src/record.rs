@@ -86,6 +86,15 @@ pub enum Record {
         /// What those messages say, as in [`Fact::Message`].
         kinds: Vec<String>,
     },
+    /// What a customer is told once an order has come to a state, and over which channels: once over each.
+    Tells {
+        /// The consumer group that tells it, without the drill's prefix.
+        group: String,
+        /// The state, and what is said: `paid`.
+        kind: String,
+        /// The channels, `email`.
+        channels: Vec<String>,
+    },
     /// Something that was read from the system after it came to rest.
     Fact(Fact),
     /// One kind of fact was read from one place, or could not be read. Without this record a kind counts as not observed
@@ -258,6 +267,9 @@ pub enum Fact {
         /// The currency, where the ledger names one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         currency: Option<String>,
+        /// When it was booked by the provider's clock, in microseconds since 1970, where the ledger says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_us: Option<i64>,
     },
     /// Money given back, from the ledger of the payment provider.
     Refund {
@@ -358,6 +370,21 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A message that reached a customer, from the mailbox of the message provider.
+    Told {
+        /// The message.
+        message_id: String,
+        /// The order it is about.
+        order_id: String,
+        /// What it says, `paid`.
+        kind: String,
+        /// How it was delivered, `email`.
+        channel: String,
+        /// Who got it.
+        recipient: String,
+        /// When it was delivered by the provider's clock, in microseconds since 1970.
+        at_us: i64,
+    },
 }
 
 /// The kinds of facts, each named as in the field `fact` of a journal's line.
@@ -390,11 +417,13 @@ pub enum FactKind {
     Processed,
     /// [`Fact::Parked`].
     Parked,
+    /// [`Fact::Told`].
+    Told,
 }
 
 impl FactKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Order,
         Self::OrderLine,
         Self::AuditEntry,
@@ -408,6 +437,7 @@ impl FactKind {
         Self::Progress,
         Self::Processed,
         Self::Parked,
+        Self::Told,
     ];
 
     /// The kind in words, for sentences: `audit rows`.
@@ -426,6 +456,7 @@ impl FactKind {
             Self::Progress => "progress of the consumer groups",
             Self::Processed => "processed messages",
             Self::Parked => "parked messages",
+            Self::Told => "messages to customers",
         }
     }
 }
@@ -447,6 +478,7 @@ impl Fact {
             Self::Progress { .. } => FactKind::Progress,
             Self::Processed { .. } => FactKind::Processed,
             Self::Parked { .. } => FactKind::Parked,
+            Self::Told { .. } => FactKind::Told,
         }
     }
 }

@@ -62,6 +62,7 @@ pub(crate) struct ChargeRow {
     pub(crate) order: Key<Orders>,
     pub(crate) amount_minor: i64,
     pub(crate) idempotency_key: Option<Key<Words>>,
+    pub(crate) at_us: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -144,6 +145,25 @@ pub(crate) struct ConsumesRow {
     pub(crate) group: Key<Groups>,
     pub(crate) topic: Key<Topics>,
     pub(crate) kinds: Vec<Key<Words>>,
+}
+
+/// A message that reached a customer.
+#[derive(Debug)]
+pub(crate) struct ToldRow {
+    pub(crate) message: Key<Words>,
+    pub(crate) order: Key<Orders>,
+    pub(crate) kind: Key<Words>,
+    pub(crate) channel: Key<Words>,
+    pub(crate) recipient: Key<Words>,
+    pub(crate) at_us: i64,
+}
+
+/// What is told once an order has come to a state, over which channels, and by which group.
+#[derive(Debug)]
+pub(crate) struct TellsRow {
+    pub(crate) group: Key<Groups>,
+    pub(crate) kind: Key<Words>,
+    pub(crate) channels: Vec<Key<Words>>,
 }
 
 /// A fault from its start to its end; seldom, so it keeps its names as text.

@@ -7,7 +7,7 @@ use crate::history::History;
 use crate::join::{Fate, Joined};
 use crate::lifecycle;
 use crate::names::{Intents, Key, Orders, Products};
-use crate::row::{MessageRow, OperationRow, OutcomeRow, Place};
+use crate::row::{MessageRow, OperationRow, OutcomeRow, Place, ToldRow};
 use crate::verdict::{Subject, counted};
 
 /// How many lines a story has at most; the rest is counted.
@@ -237,12 +237,40 @@ fn life(joined: &Joined<'_>, order: Key<Orders>, lines: &mut Vec<String>) {
             ),
         ));
     }
+    for row in joined.told_of(order) {
+        let kind = joined.word(row.kind);
+        // Just after the event that it was told for.
+        told.push((
+            moment_of_state(kind) + 2,
+            format!(
+                "customer: told {kind} by {} at {} (message {}{})",
+                joined.word(row.channel),
+                joined.word(row.recipient),
+                joined.word(row.message),
+                around_the_charge(joined, order, row)
+            ),
+        ));
+    }
     told.sort_by_key(|(moment, _)| *moment);
     lines.extend(
         told.into_iter()
             .map(|(_, line)| format!("             {line}")),
     );
     lines.push(format!("    at last  {}", ending(joined, order)));
+}
+
+/// How long before or after the first charge a customer was told.
+fn around_the_charge(joined: &Joined<'_>, order: Key<Orders>, row: &ToldRow) -> String {
+    let Some(charged_us) = joined.first_charged_us(order) else {
+        return String::new();
+    };
+    let apart_ms = row.at_us.abs_diff(charged_us) / 1_000;
+    let when = if row.at_us < charged_us {
+        "before"
+    } else {
+        "after"
+    };
+    format!(", {apart_ms} ms {when} the charge was booked")
 }
 
 fn ending(joined: &Joined<'_>, order: Key<Orders>) -> String {

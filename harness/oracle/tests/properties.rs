@@ -82,7 +82,7 @@ fn found(judgement: &Judgement, name: &str) -> bool {
 /// A way of breaking a healthy history, and the promise that it breaks.
 type Mutation = (&'static str, fn(&mut Vec<Record>, &Index));
 
-const MUTATIONS: [Mutation; 20] = [
+const MUTATIONS: [Mutation; 24] = [
     ("accepted-order-never-lost", |journal, at| {
         let accepted = accepted_orders(journal);
         let lost = at.get(&accepted).clone();
@@ -253,6 +253,34 @@ const MUTATIONS: [Mutation; 20] = [
             _ => false,
         });
     }),
+    ("told-once", |journal, at| {
+        drop_one(journal, at, |fact| matches!(fact, Fact::Told { .. }));
+    }),
+    ("told-once", |journal, at| {
+        copy_one(journal, at, |fact| match fact {
+            Fact::Told { message_id, .. } => {
+                message_id.push_str("-again");
+                true
+            }
+            _ => false,
+        });
+    }),
+    ("told-after-payment", |journal, at| {
+        change_one(journal, at, |fact| match fact {
+            Fact::Told { kind, at_us, .. } if kind == "paid" => {
+                *at_us -= 50_000;
+                true
+            }
+            _ => false,
+        });
+    }),
+    ("told-after-payment", |journal, at| {
+        let fulfilled = orders_in(journal, "fulfilled");
+        let never = at.get(&fulfilled).clone();
+        journal.retain(
+            |record| !matches!(record, Record::Fact(Fact::Charge { order_id, .. }) if *order_id == never),
+        );
+    }),
 ];
 
 fn accepted_orders(journal: &[Record]) -> Vec<String> {
@@ -361,9 +389,10 @@ proptest! {
     #[test]
     fn a_journal_that_misses_any_line_is_no_pass(purchases in purchases(), at in any::<Index>()) {
         let mut journal = journal(&purchases);
-        // The kinds a group acts upon and single attempts are the only lines that a journal can do without.
+        // The kinds a group acts upon, what would be told of a state that no order came to, and single attempts are the
+        // only lines that a journal can do without.
         let needed: Vec<usize> = (0..journal.len())
-            .filter(|position| !matches!(journal[*position], Record::Operation(_) | Record::Consumes { .. }))
+            .filter(|position| !matches!(journal[*position], Record::Operation(_) | Record::Consumes { .. } | Record::Tells { .. }))
             .filter(|position| !matches!(journal[*position], Record::Observed { kind: FactKind::ProviderRequests, .. }))
             .collect();
         journal.remove(*at.get(&needed));
@@ -432,13 +461,32 @@ fn any_record() -> impl Strategy<Value = Record> {
             to_state,
         },
     );
-    let charge = (name(), name(), number(), maybe(), maybe()).prop_map(
-        |(charge_id, order_id, amount_minor, idempotency_key, currency)| Fact::Charge {
-            charge_id,
+    let charge = (
+        name(),
+        name(),
+        number(),
+        maybe(),
+        maybe(),
+        prop::option::of(number()),
+    )
+        .prop_map(
+            |(charge_id, order_id, amount_minor, idempotency_key, currency, at_us)| Fact::Charge {
+                charge_id,
+                order_id,
+                amount_minor,
+                idempotency_key,
+                currency,
+                at_us,
+            },
+        );
+    let told = (name(), name(), name(), name(), name(), number()).prop_map(
+        |(message_id, order_id, kind, channel, recipient, at_us)| Fact::Told {
+            message_id,
             order_id,
-            amount_minor,
-            idempotency_key,
-            currency,
+            kind,
+            channel,
+            recipient,
+            at_us,
         },
     );
     let refund = (name(), name(), name(), number()).prop_map(
@@ -493,7 +541,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         },
     );
     let fact = prop_oneof![
-        order, line, audit, charge, refund, stock, step, message, progress, parked
+        order, line, audit, charge, refund, stock, step, message, progress, parked, told
     ];
     let settled = prop_oneof![
         Just(Settlement::Settled),
@@ -502,6 +550,11 @@ fn any_record() -> impl Strategy<Value = Record> {
     ];
     prop_oneof![
         20 => fact.prop_map(Record::Fact),
+        1 => (name(), name(), name()).prop_map(|(group, kind, channel)| Record::Tells {
+            group,
+            kind,
+            channels: vec![channel],
+        }),
         1 => settled.prop_map(|outcome| Record::Settled { at_us: u64::MAX, outcome, outstanding: Vec::new() }),
         1 => (name(), number()).prop_map(|(product, exactly)| Record::Expectation(Expectation::UnitsSold {
             product_id: Some(product).filter(|name| !name.is_empty()),

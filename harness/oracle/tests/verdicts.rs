@@ -389,6 +389,7 @@ fn many_subjects_are_counted_and_the_first_ones_named() {
                 amount_minor,
                 idempotency_key: None,
                 currency: Some("EUR".to_owned()),
+                at_us: None,
             };
             let end = journal.len() - 1;
             journal.insert(end, Record::Fact(copy));

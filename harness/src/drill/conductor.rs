@@ -354,8 +354,8 @@ impl Drill {
         let Some(running) = &self.running else { return };
         let readings = running.observer.observe().await;
         let at_us = self.recorder.now_us();
-        let consumes: Vec<Record> = self.run.observations.consumes_records().collect();
-        self.recorder.write_all(&consumes);
+        let groups: Vec<Record> = self.run.observations.group_records().collect();
+        self.recorder.write_all(&groups);
         for reading in readings {
             let records: Vec<Record> = reading.into_records(at_us).collect();
             self.recorder.write_all(&records);

@@ -60,13 +60,13 @@ pub enum Behaviour {
     Hang,
     /// Answers 429 above a number of requests per second.
     RateLimit,
-    /// Declines the card.
+    /// Refuses for good: the card is declined, the recipient not accepted.
     Decline,
     /// Serves the version of its API no more that was served so far.
     RetireVersion,
 }
 
-/// What the payment provider is asked for.
+/// What a provider is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderRequest {
@@ -74,6 +74,10 @@ pub enum ProviderRequest {
     Charge,
     /// Money is given back.
     Refund,
+    /// An e-mail is delivered.
+    Email,
+    /// An SMS is delivered.
+    Sms,
 }
 
 impl ExternalScript {

@@ -9,6 +9,7 @@ use firedrill_oracle::record::FactKind;
 
 use super::{
     Consumes, Count, Endpoint, FactSource, GroupOfTopics, Observations, Place, Settled, Statement,
+    Tells,
     fields::{fields, kind_named},
     shape::{ObservationsShape, ObserveShape, SettledShape, StatementShape},
 };
@@ -72,6 +73,11 @@ impl Check<'_> {
                 kinds: one.kinds.clone(),
             });
         }
+        let tells = shape.tells.iter().map(|one| Tells {
+            group: one.group.clone(),
+            kind: one.kind.clone(),
+            channels: one.channels.clone(),
+        });
         let mut settled = Vec::new();
         for (index, one) in shape.settled.iter().enumerate() {
             settled.extend(self.settled(&index.to_string(), one));
@@ -82,6 +88,7 @@ impl Check<'_> {
             path: self.document.source.path.clone(),
             sources,
             consumes,
+            tells: tells.collect(),
             settled,
             products,
             prices,

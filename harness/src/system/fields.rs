@@ -2,6 +2,7 @@
 
 use firedrill_oracle::record::{Fact, FactKind};
 use serde_json::{Map, Value};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,12 +13,20 @@ pub(super) enum FieldType {
     SpareText,
     Integer,
     Boolean,
+    /// A moment as RFC 3339 or as microseconds since 1970; facts hold the latter.
+    Moment,
+    /// A moment that a place need not have at all.
+    SpareMoment,
 }
 
 impl FieldType {
     /// Whether a place may leave it out.
     pub(super) fn is_spare(self) -> bool {
-        self == Self::SpareText
+        matches!(self, Self::SpareText | Self::SpareMoment)
+    }
+
+    fn is_moment(self) -> bool {
+        matches!(self, Self::Moment | Self::SpareMoment)
     }
 
     /// In words, for messages.
@@ -27,6 +36,8 @@ impl FieldType {
             Self::OptionalText | Self::SpareText => "a text or nothing",
             Self::Integer => "a whole number",
             Self::Boolean => "true or false",
+            Self::Moment => "a moment such as 2026-11-23T10:00:00Z",
+            Self::SpareMoment => "a moment such as 2026-11-23T10:00:00Z or nothing",
         }
     }
 
@@ -36,13 +47,15 @@ impl FieldType {
             Self::OptionalText | Self::SpareText => value.is_string() || value.is_null(),
             Self::Integer => value.is_i64() || value.is_u64(),
             Self::Boolean => value.is_boolean(),
+            Self::Moment => value.is_i64(),
+            Self::SpareMoment => value.is_i64() || value.is_null(),
         }
     }
 }
 
 /// The fields of a kind of fact, in the order of the record types.
 pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
-    use FieldType::{Boolean, Integer, OptionalText, SpareText, Text};
+    use FieldType::{Boolean, Integer, Moment, OptionalText, SpareMoment, SpareText, Text};
     match kind {
         FactKind::Order => &[
             ("order_id", Text),
@@ -69,6 +82,7 @@ pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
             ("amount_minor", Integer),
             ("idempotency_key", OptionalText),
             ("currency", SpareText),
+            ("at_us", SpareMoment),
         ],
         FactKind::Refund => &[
             ("refund_id", Text),
@@ -117,6 +131,14 @@ pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
             ("offset", Integer),
             ("reason", Text),
         ],
+        FactKind::Told => &[
+            ("message_id", Text),
+            ("order_id", Text),
+            ("kind", Text),
+            ("channel", Text),
+            ("recipient", Text),
+            ("at_us", Moment),
+        ],
     }
 }
 
@@ -138,6 +160,9 @@ pub(super) fn kind_named(name: &str) -> Option<FactKind> {
 /// A fact from its fields; says which field does not fit.
 pub(super) fn fact(kind: FactKind, mut row: Map<String, Value>) -> Result<Fact, String> {
     for (name, holds) in fields(kind) {
+        if let Some(value) = row.get_mut(*name).filter(|_| holds.is_moment()) {
+            in_microseconds(value);
+        }
         let value = row.get(*name).unwrap_or(&Value::Null);
         if !holds.fits(value) {
             return Err(format!(
@@ -152,6 +177,18 @@ pub(super) fn fact(kind: FactKind, mut row: Map<String, Value>) -> Result<Fact, 
         .map_err(|error| format!("{} cannot be understood: {error}", kind.words()))
 }
 
+/// A moment that is written out becomes microseconds since 1970; anything else stays as it is.
+fn in_microseconds(value: &mut Value) {
+    let moment = value
+        .as_str()
+        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    if let Some(moment) = moment
+        && let Ok(at_us) = i64::try_from(moment.unix_timestamp_nanos() / 1_000)
+    {
+        *value = at_us.into();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -161,7 +198,7 @@ mod tests {
     fn sample(holds: FieldType) -> Value {
         match holds {
             FieldType::Text | FieldType::OptionalText | FieldType::SpareText => json!("x"),
-            FieldType::Integer => json!(7),
+            FieldType::Integer | FieldType::Moment | FieldType::SpareMoment => json!(7),
             FieldType::Boolean => json!(true),
         }
     }
@@ -182,6 +219,30 @@ mod tests {
             assert_eq!(written, row);
             assert_eq!(kind_named(&kind_name(kind)), Some(kind));
         }
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_written_out() {
+        let told = |at: Value| {
+            let row = json!({
+                "message_id": "m", "order_id": "o", "kind": "paid", "channel": "email",
+                "recipient": "r", "at_us": at,
+            });
+            let Value::Object(row) = row else { panic!() };
+            fact(FactKind::Told, row)
+        };
+        let at_us = |at| match told(at).unwrap() {
+            Fact::Told { at_us, .. } => at_us,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(at_us(json!("1970-01-01T00:00:01.5Z")), 1_500_000);
+        assert_eq!(at_us(json!("1970-01-01T01:00:00+01:00")), 0);
+        assert_eq!(at_us(json!(7)), 7);
+        let error = told(json!("yesterday")).unwrap_err();
+        assert!(
+            error.contains("at_us") && error.contains("2026-11-23"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Observations {
     pub sources: Vec<FactSource>,
     /// What consumer groups act upon, where that is not everything they read.
     pub consumes: Vec<Consumes>,
+    /// What customers are told once an order has come to a state.
+    pub tells: Vec<Tells>,
     /// What tells whether the system has come to rest.
     pub settled: Vec<Settled>,
     /// Statements that put products and stock in place, in order.
@@ -126,6 +128,17 @@ pub struct Consumes {
     pub kinds: Vec<String>,
 }
 
+/// What customers are told once an order has come to a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tells {
+    /// The group that tells it, without the drill's prefix.
+    pub group: String,
+    /// The state, and what is said.
+    pub kind: String,
+    /// Over which channels.
+    pub channels: Vec<String>,
+}
+
 /// Something that is counted to tell whether the system has come to rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
@@ -191,13 +204,19 @@ impl Reading {
 }
 
 impl Observations {
-    /// What the file says about consumer groups, as lines of a journal.
-    pub fn consumes_records(&self) -> impl Iterator<Item = Record> + '_ {
-        self.consumes.iter().map(|one| Record::Consumes {
+    /// What the file says about consumer groups, as lines of a journal: what they act upon, and what they tell customers.
+    pub fn group_records(&self) -> impl Iterator<Item = Record> + '_ {
+        let consumes = self.consumes.iter().map(|one| Record::Consumes {
             group: one.group.clone(),
             topic: one.topic.clone(),
             kinds: one.kinds.clone(),
-        })
+        });
+        let tells = self.tells.iter().map(|one| Record::Tells {
+            group: one.group.clone(),
+            kind: one.kind.clone(),
+            channels: one.channels.clone(),
+        });
+        consumes.chain(tells)
     }
 }
 

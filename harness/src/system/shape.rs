@@ -15,6 +15,9 @@ pub(super) struct ObservationsShape {
     /// What consumer groups act upon, where that is not everything they read.
     #[serde(default)]
     pub(super) consumes: Vec<ConsumesShape>,
+    /// What customers are told once an order has come to a state.
+    #[serde(default)]
+    pub(super) tells: Vec<TellsShape>,
     /// What is counted to tell whether the system has come to rest.
     pub(super) settled: Vec<SettledShape>,
     /// Statements that put things in place before a drill.
@@ -27,7 +30,7 @@ pub(super) struct ObservationsShape {
 #[serde(deny_unknown_fields)]
 pub(super) struct ObserveShape {
     /// What is read.
-    #[schemars(extend("enum" = ["order", "order_line", "audit_entry", "charge", "refund", "provider_requests", "stock", "shown_stock", "stock_move", "message", "progress", "processed", "parked"]))]
+    #[schemars(extend("enum" = ["order", "order_line", "audit_entry", "charge", "refund", "provider_requests", "stock", "shown_stock", "stock_move", "message", "progress", "processed", "parked", "told"]))]
     pub(super) fact: String,
     /// The component whose database or endpoint is read.
     pub(super) component: Option<String>,
@@ -59,6 +62,18 @@ pub(super) struct ConsumesShape {
     pub(super) topic: String,
     /// What those messages say, as in the field `kind` of the fact `message`.
     pub(super) kinds: Vec<String>,
+}
+
+/// What customers are told once an order has come to a state, and over which channels: once over each.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TellsShape {
+    /// The consumer group that tells it, without the drill's prefix.
+    pub(super) group: String,
+    /// The state, and what is said, as in the field `kind` of the fact `told`.
+    pub(super) kind: String,
+    /// The channels, as in the field `channel` of the fact `told`.
+    pub(super) channels: Vec<String>,
 }
 
 /// Something that is counted: `component` and `sql`, or a `group` and its `topics`.

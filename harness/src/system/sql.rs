@@ -9,6 +9,7 @@ use sqlx::{
     AssertSqlSafe, Column, Executor, PgPool, Row, SqlSafeStr, Statement as _, TypeInfo, ValueRef,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::fields::{FieldType, fact, fields};
 use crate::diagnostic::suggestion;
@@ -99,12 +100,16 @@ fn check_columns(kind: FactKind, columns: &[(&str, &str)]) -> Result<(), String>
             }
             FieldType::Integer => ["INT2", "INT4", "INT8"].contains(sql_type),
             FieldType::Boolean => *sql_type == "BOOL",
+            FieldType::Moment | FieldType::SpareMoment => {
+                ["TIMESTAMPTZ", "INT8"].contains(sql_type)
+            }
         };
         if !fits {
             let cast = match holds {
                 FieldType::Text | FieldType::OptionalText | FieldType::SpareText => "text",
                 FieldType::Integer => "bigint",
                 FieldType::Boolean => "boolean",
+                FieldType::Moment | FieldType::SpareMoment => "timestamptz",
             };
             return Err(format!(
                 "column `{name}` must be {}, but is {sql_type} (write `{name}::{cast}`)",
@@ -139,6 +144,11 @@ fn json_value(row: &PgRow, name: &str) -> Result<Value, sqlx::Error> {
         "INT4" => row.try_get::<i32, _>(name)?.into(),
         "INT8" => row.try_get::<i64, _>(name)?.into(),
         "BOOL" => row.try_get::<bool, _>(name)?.into(),
+        "TIMESTAMPTZ" => {
+            let moment: OffsetDateTime = row.try_get(name)?;
+            let written = moment.format(&Rfc3339);
+            Value::String(written.map_err(|error| sqlx::Error::Decode(error.into()))?)
+        }
         _ => Value::String(row.try_get(name)?),
     })
 }

@@ -7,7 +7,14 @@
 use std::collections::BTreeSet;
 
 /// First parts of the names of all defences in the pipeline; a name with another first part is a mistake.
-const COMPONENTS: [&str; 5] = ["frontend", "gateway", "order", "payment", "inventory"];
+const COMPONENTS: [&str; 6] = [
+    "frontend",
+    "gateway",
+    "order",
+    "payment",
+    "inventory",
+    "notification",
+];
 
 /// The closed set of a service's defences. Implemented by [`defences!`](crate::defences!).
 pub trait Defence: Copy + Ord + std::fmt::Debug + Send + Sync + 'static {

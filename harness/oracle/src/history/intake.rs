@@ -4,7 +4,7 @@ use super::{AllNames, History, Rows};
 use crate::record::{Fact, Operation, Outcome};
 use crate::row::{
     AuditRow, ChargeRow, LineRow, MessageRow, MoveRow, OperationRow, OrderRow, OutcomeRow,
-    ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, ShownRow, StockRow,
+    ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, ShownRow, StockRow, ToldRow,
 };
 
 impl History {
@@ -80,6 +80,7 @@ impl History {
                 amount_minor,
                 idempotency_key,
                 currency,
+                at_us,
             } => {
                 names.note_currency(currency.as_deref());
                 rows.charges.push(ChargeRow {
@@ -87,6 +88,7 @@ impl History {
                     order: names.orders.key(order_id),
                     amount_minor: *amount_minor,
                     idempotency_key: idempotency_key.as_ref().map(|key| names.words.key(key)),
+                    at_us: *at_us,
                 });
             }
             Fact::Refund {
@@ -136,6 +138,21 @@ impl History {
                 order: names.orders.key(order_id),
                 quantity: names.quantity(product_id, *quantity),
                 on_hand_after: *on_hand_after,
+            }),
+            Fact::Told {
+                message_id,
+                order_id,
+                kind,
+                channel,
+                recipient,
+                at_us,
+            } => rows.told.push(ToldRow {
+                message: names.words.key(message_id),
+                order: names.orders.key(order_id),
+                kind: names.words.key(kind),
+                channel: names.words.key(channel),
+                recipient: names.words.key(recipient),
+                at_us: *at_us,
             }),
             Fact::Message { .. }
             | Fact::Progress { .. }

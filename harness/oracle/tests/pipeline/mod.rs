@@ -220,6 +220,7 @@ impl Pipeline {
             amount_minor: amount_minor(purchase),
             idempotency_key: Some(format!("charge-{order_id}")),
             currency: Some("EUR".to_owned()),
+            at_us: Some(charged_us(number)),
         });
         self.say(number, order_id, purchase, "payment-results", "charged");
         if purchase.fate == Fate::CancelledButCharged {
@@ -306,6 +307,22 @@ impl Pipeline {
                 order_id: Some(order_id.to_owned()),
             });
         }
+        if topic == "order-events" {
+            self.tell(number, order_id, kind);
+        }
+    }
+
+    fn tell(&mut self, number: usize, order_id: &str, kind: &str) {
+        for channel in channels(kind) {
+            self.facts.push(Fact::Told {
+                message_id: format!("{number:08x}-{kind}-{channel}"),
+                order_id: order_id.to_owned(),
+                kind: kind.to_owned(),
+                channel: (*channel).to_owned(),
+                recipient: format!("customer-{}@shop.example", number % 50),
+                at_us: charged_us(number) + 40_000,
+            });
+        }
     }
 
     fn poison(&mut self, number: usize) {
@@ -384,6 +401,16 @@ impl Pipeline {
             topic: "order-events".to_owned(),
             kinds: vec!["paid".to_owned()],
         });
+        for kind in TOLD {
+            journal.push(Record::Tells {
+                group: "notification-service".to_owned(),
+                kind: kind.to_owned(),
+                channels: channels(kind)
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+            });
+        }
         // As an observer reads them: kind by kind, and so it also lies on the disk.
         self.facts.sort_by_key(Fact::kind);
         journal.extend(self.facts.into_iter().map(Record::Fact));
@@ -410,6 +437,22 @@ fn amount_minor(purchase: &Purchase) -> i64 {
         .iter()
         .map(|(product, quantity)| PRICES_MINOR[*product] * quantity)
         .sum()
+}
+
+/// When the provider booked the charge of a purchase.
+fn charged_us(number: usize) -> i64 {
+    1_700_000_000_000_000 + number as i64 * 10_000
+}
+
+/// What customers are told.
+const TOLD: [&str; 4] = ["paid", "declined", "refunded", "cancelled"];
+
+fn channels(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "paid" => &["email", "sms"],
+        _ if TOLD.contains(&kind) => &["email"],
+        _ => &[],
+    }
 }
 
 fn reader(topic: &str) -> &'static str {

@@ -1,0 +1,51 @@
+//! How the rooms are put together: pool, migrations, provider, consumer.
+
+use axum::Router;
+use service_kit::service::Service;
+use service_kit::{database, fail_point, kafka};
+
+use crate::config::Config;
+use crate::events::{AFTER_RECORD, AFTER_SEND, BEFORE_SEND, Orders, consumption};
+use crate::provider::{Client, Gate};
+use crate::store::Store;
+
+/// Name of the program.
+pub const NAME: &str = "notification-service";
+
+/// Moments at which a drill can interfere.
+pub const FAIL_POINTS: [&str; 3] = [BEFORE_SEND, AFTER_SEND, AFTER_RECORD];
+
+/// File names and texts of the database's migrations.
+pub const MIGRATIONS: [(&str, &str); 1] = [(
+    "0001_notifications.sql",
+    include_str!("../migrations/0001_notifications.sql"),
+)];
+
+/// Starts the service; its tasks belong to `service`. The message provider need not be there: events wait until it is.
+///
+/// # Errors
+/// An address is taken, a file cannot be read, a client refuses its configuration, or the database holds other migrations.
+pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    fail_point::register(&FAIL_POINTS);
+    tracing::info!(off = ?config.defences.names_off(), "defences");
+    let client = Client::new(&config.provider)?;
+    let pool = config.database.pool(&service.common.instance);
+    service.health.check_database(&pool);
+    let producer = kafka::Producer::new(&config.kafka, &service.common.instance, true)?;
+    producer.check_reached_once(&service.health);
+    service.serve_http(Router::new())?;
+    database::migrate(&pool, &MIGRATIONS, &service.shutdown).await?;
+
+    let work = Orders::new(
+        Store::new(pool, config.database),
+        client,
+        Gate::new(config.rate_per_s, &config.defences),
+        config.defences.clone(),
+        &service.metrics,
+        service.shutdown.token(),
+    );
+    let consumption = consumption(&config.defences);
+    kafka::consume(&service, &config.kafka, consumption, producer, work)?
+        .check_joined(&service.health);
+    Ok(())
+}
