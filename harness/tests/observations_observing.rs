@@ -313,6 +313,7 @@ async fn facts_are_read_where_the_file_says() {
             is_final: false,
             amount_minor: 250,
             version: 2,
+            currency: None,
         }]
     );
     let from: Vec<_> = facts(&readings, FactKind::AuditEntry)

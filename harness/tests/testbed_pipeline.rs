@@ -39,6 +39,8 @@ provided = "postgres"
 provided = "kafka"
 [component.kafka.topics]
 orders = { partitions = 3 }
+[component.store]
+provided = "object-store"
 [component.shop]
 command  = COMMAND
 replicas = 2
@@ -50,14 +52,20 @@ DATABASE_URL = "postgres://{database_user}:{database_password}@{link:postgres}/{
 KAFKA        = "{link:kafka}"
 PREFIX       = "{topic_prefix}"
 CERTIFICATE  = "{certificate_file}"
+STORE         = "{link:store}"
+BUCKET        = "{bucket}"
+BUCKET_KEY    = "{bucket_access_key}"
+BUCKET_SECRET = "{bucket_secret_key}"
 [component.desk]
 command  = COMMAND
 replicas = 2
 ports    = { http = "http" }
 ready    = "/ready"
 stop_grace_s = 2
+shares_database_of = "shop"
 [component.desk.settings]
 SHOPS = "{link:shop}"
+DATABASE_URL = "postgres://{database_user}:{database_password}@{link:postgres}/{database}"
 "#;
 
 #[test]
@@ -386,13 +394,78 @@ async fn a_link_that_does_not_exist_is_refused_with_those_that_do() {
         "every pair of instances has a proxy of its own"
     );
     let error = pipeline
-        .links(&selector("desk", "postgres"))
-        .expect_err("a desk has no database");
+        .links(&selector("desk", "kafka"))
+        .expect_err("a desk has nothing to do with the queue");
     assert!(failing(&error).contains("desk -> shop"), "{error}");
     assert!(
         pipeline.signal("postgres", Signal::Kill).await.is_err(),
         "other drills share the server"
     );
+    pipeline.stop().await.expect("stopped");
+    bed.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_has_an_object_store_of_its_own_behind_a_proxy() {
+    let bed = Bed::start().await;
+    let (one, other) = tokio::join!(bed.pipeline("d0001"), bed.pipeline("d0002"));
+    let shop = environment(&one, "shop-1").await;
+    let access = one.object_store().expect("an object store");
+    let told = [&shop["BUCKET"], &shop["BUCKET_KEY"], &shop["BUCKET_SECRET"]];
+    assert_eq!(
+        told,
+        [&access.bucket, &access.access_key, &access.secret_key]
+    );
+    let others = other.object_store().expect("an object store");
+    assert_ne!(access.bucket, others.bucket);
+    assert_ne!(access.secret_key, others.secret_key);
+    let direct = one.address("store", "s3").expect("an address");
+    assert_eq!(access.url, format!("http://{direct}"));
+    let proxy: SocketAddr = shop["STORE"].parse().expect("one address");
+    assert_ne!(proxy, direct);
+    // Nobody reads without a signature, and what refuses is S3.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let url = format!("http://{proxy}/{}/some-object", access.bucket);
+    let refused = client.get(&url).send().await.expect("an answer");
+    assert_eq!(refused.status(), 403);
+    let reason = refused.text().await.expect("its text");
+    assert!(reason.contains("<Code>AccessDenied</Code>"), "{reason}");
+    let selector = LinkSelector {
+        client: "shop".to_owned(),
+        server: "store".to_owned(),
+    };
+    assert_eq!(one.links(&selector).expect("a link for each shop").len(), 2);
+    one.stop().await.expect("stopped");
+    assert!(get(direct, "/").await.is_none(), "it still listens");
+    let files = bed.testbed.run_folder().join("object-store-d0001");
+    assert!(!files.exists(), "{} is left", files.display());
+    other.stop().await.expect("stopped");
+    bed.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_can_use_the_database_of_another() {
+    let bed = Bed::start().await;
+    let pipeline = bed.pipeline("d0001").await;
+    let desk = environment(&pipeline, "desk-1").await;
+    let shop = environment(&pipeline, "shop-1").await;
+    let without_address = |url: &str| {
+        let (user, rest) = url.split_once('@').expect("a user");
+        let (_, database) = rest.split_once('/').expect("a database");
+        (user.to_owned(), database.to_owned())
+    };
+    assert_eq!(
+        without_address(&desk["DATABASE_URL"]),
+        without_address(&shop["DATABASE_URL"])
+    );
+    assert_ne!(
+        desk["DATABASE_URL"], shop["DATABASE_URL"],
+        "they share a proxy"
+    );
+    assert_eq!(pipeline.database_url("desk"), pipeline.database_url("shop"));
     pipeline.stop().await.expect("stopped");
     bed.shut_down().await;
 }

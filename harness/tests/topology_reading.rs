@@ -132,6 +132,16 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "topology.toml:18:12: `component.shop.replicas` must be at least 0, but is -1",
         ),
         (
+            "replicas = 2",
+            "shares_database_of = \"stroe\"",
+            "topology.toml:18:22: `stroe` has no database to share (did you mean `store`?)",
+        ),
+        (
+            "LIMIT_MS = 250",
+            "LIMIT_MS = \"{bucket}\"",
+            "topology.toml:25:13: there is no object store (add a component with `provided = \"object-store\"`)",
+        ),
+        (
             "{link:store}",
             "{link:stroe}",
             "topology.toml:24:10: unknown component `stroe` (did you mean `store`?)",
@@ -311,6 +321,12 @@ fn the_pipeline_has_the_topology_of_its_file() {
     assert_eq!(
         links,
         [
+            "analytics-batch -> kafka",
+            "analytics-batch -> object-store",
+            "analytics-batch -> postgres",
+            "analytics-service -> kafka",
+            "analytics-service -> object-store",
+            "analytics-service -> postgres",
             "api-gateway -> inventory-service",
             "api-gateway -> order-service",
             "customers -> api-gateway",
@@ -349,6 +365,7 @@ fn the_defences_are_those_that_the_services_know() {
         "order-service",
         "payment-service",
         "inventory-service",
+        "analytics-service",
     ] {
         let mut known = own_defences(service);
         known.sort();

@@ -10,9 +10,9 @@ use crate::names::{
 };
 use crate::record::{DrillHeader, Expectation, FactKind, JOURNAL_SCHEMA, Record, Settlement};
 use crate::row::{
-    AuditRow, ChargeRow, ConsumesRow, FaultRow, LineRow, MessageRow, MoveRow, OperationRow,
-    OrderRow, ParkedRow, Place, ProcessedRow, ProgressRow, Quantity, RefundRow, RequestsRow,
-    ShownRow, StockRow, TellsRow, ToldRow,
+    AuditRow, ChargeRow, ClaimRow, ConsumesRow, DashboardRow, FaultRow, LineRow, MessageRow,
+    MoveRow, OperationRow, OrderRow, ParkedRow, Place, ProcessedRow, ProgressRow, Quantity,
+    RefundRow, RequestsRow, ShownRow, StockRow, TellsRow, ToldRow,
 };
 
 /// A journal with more records than this is not judged.
@@ -76,6 +76,8 @@ pub(crate) struct Rows {
     pub(crate) progress: Vec<ProgressRow>,
     pub(crate) processed: Vec<ProcessedRow>,
     pub(crate) parked: Vec<ParkedRow>,
+    pub(crate) dashboard: Vec<DashboardRow>,
+    pub(crate) claims: Vec<ClaimRow>,
     pub(crate) consumes: Vec<ConsumesRow>,
     pub(crate) told: Vec<ToldRow>,
     pub(crate) tells: Vec<TellsRow>,

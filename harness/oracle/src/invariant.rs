@@ -3,6 +3,7 @@
 mod accepted_order_never_lost;
 mod amount_is_price_shown;
 mod audit_complete;
+mod dashboards_true;
 mod every_message_accounted;
 mod every_order_final;
 mod no_charge_without_order;
@@ -50,11 +51,13 @@ pub enum Invariant {
     ToldOnce,
     /// Nobody hears too early that an order is paid.
     ToldAfterPayment,
+    /// The dashboards say what happened, or that they do not know.
+    DashboardsTrue,
 }
 
 impl Invariant {
     /// All invariants, in the order in which they are reported.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoDuplicateCharge,
         Self::NoChargeWithoutOrder,
         Self::AcceptedOrderNeverLost,
@@ -68,6 +71,7 @@ impl Invariant {
         Self::AmountIsPriceShown,
         Self::ToldOnce,
         Self::ToldAfterPayment,
+        Self::DashboardsTrue,
     ];
 
     /// The name under which it is listed, tagged and reported.
@@ -86,6 +90,7 @@ impl Invariant {
             Self::AmountIsPriceShown => "amount-is-price-shown",
             Self::ToldOnce => "told-once",
             Self::ToldAfterPayment => "told-after-payment",
+            Self::DashboardsTrue => "dashboards-true",
         }
     }
 
@@ -134,14 +139,17 @@ impl Invariant {
             Self::ToldAfterPayment => {
                 "No customer is told that an order is paid before its charge was booked."
             }
+            Self::DashboardsTrue => {
+                "Dashboards never claim to hold events that they lack, and once the pipeline rests they hold all and equal the truth."
+            }
         }
     }
 
     /// The kinds of facts without which nothing can be said.
     pub fn needs(self) -> &'static [FactKind] {
         use FactKind::{
-            AuditEntry, Charge, Message, Order, OrderLine, Parked, Processed, Progress, Refund,
-            Stock, StockMove, Told,
+            AuditEntry, Charge, DashboardClaim, DashboardRow, Message, Order, OrderLine, Parked,
+            Processed, Progress, Refund, Stock, StockMove, Told,
         };
         match self {
             Self::NoDuplicateCharge => &[Order, Charge],
@@ -157,6 +165,14 @@ impl Invariant {
             Self::AmountIsPriceShown => &[Order, Charge],
             Self::ToldOnce => &[Order, AuditEntry, Message, Parked, Told],
             Self::ToldAfterPayment => &[Charge, Told],
+            Self::DashboardsTrue => &[
+                Order,
+                AuditEntry,
+                Message,
+                Parked,
+                DashboardRow,
+                DashboardClaim,
+            ],
         }
     }
 
@@ -179,6 +195,7 @@ impl Invariant {
             Self::AmountIsPriceShown => amount_is_price_shown::check(joined),
             Self::ToldOnce => told_once::check(joined),
             Self::ToldAfterPayment => told_after_payment::check(joined),
+            Self::DashboardsTrue => dashboards_true::check(joined),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The facts of a history brought together: by order, by intent, by charge, by product, by message.
 
+mod dashboards;
 mod grouped;
 mod queue;
 
+pub(crate) use dashboards::{Dashboards, Figures};
 pub(crate) use grouped::Grouped;
 pub(crate) use queue::{Fate, Queue};
 

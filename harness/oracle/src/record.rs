@@ -233,6 +233,9 @@ pub enum Fact {
         amount_minor: i64,
         /// Counts the changes of state, from 1.
         version: i64,
+        /// The currency, where the service names one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        currency: Option<String>,
     },
     /// One line of an order.
     OrderLine {
@@ -253,6 +256,9 @@ pub enum Fact {
         from_state: Option<String>,
         /// State after.
         to_state: String,
+        /// When it happened, as the event about it says, in milliseconds since 1970; where the trail has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_ms: Option<i64>,
     },
     /// Money taken, from the ledger of the payment provider.
     Charge {
@@ -385,6 +391,42 @@ pub enum Fact {
         /// When it was delivered by the provider's clock, in microseconds since 1970.
         at_us: i64,
     },
+    /// What the dashboards say about one window of event time in one currency.
+    DashboardRow {
+        /// Beginning of the window, in seconds since 1970.
+        window_start_s: i64,
+        /// Its length.
+        window_s: i64,
+        /// The currency.
+        currency: String,
+        /// Orders placed in it.
+        placed: i64,
+        /// Orders paid in it.
+        paid: i64,
+        /// Orders given back in it.
+        refunded: i64,
+        /// What was paid in it, in minor units.
+        revenue_minor: i64,
+    },
+    /// What one build of the dashboards said about itself, for one partition of the topic it is made from.
+    DashboardClaim {
+        /// Counts the builds.
+        build: i64,
+        /// The consumer group that feeds the dashboards, without the drill's prefix.
+        group: String,
+        /// The topic, without the drill's prefix.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Every event before `end_offset` is counted.
+        complete: bool,
+        /// Events before `end_offset` that are counted.
+        counted: i64,
+        /// Messages before `end_offset` that it says are not counted yet.
+        behind: i64,
+        /// Where the partition ended when the build began.
+        end_offset: i64,
+    },
 }
 
 /// The kinds of facts, each named as in the field `fact` of a journal's line.
@@ -419,11 +461,15 @@ pub enum FactKind {
     Parked,
     /// [`Fact::Told`].
     Told,
+    /// [`Fact::DashboardRow`].
+    DashboardRow,
+    /// [`Fact::DashboardClaim`].
+    DashboardClaim,
 }
 
 impl FactKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Order,
         Self::OrderLine,
         Self::AuditEntry,
@@ -438,6 +484,8 @@ impl FactKind {
         Self::Processed,
         Self::Parked,
         Self::Told,
+        Self::DashboardRow,
+        Self::DashboardClaim,
     ];
 
     /// The kind in words, for sentences: `audit rows`.
@@ -457,6 +505,8 @@ impl FactKind {
             Self::Processed => "processed messages",
             Self::Parked => "parked messages",
             Self::Told => "messages to customers",
+            Self::DashboardRow => "rows of the dashboards",
+            Self::DashboardClaim => "claims of the dashboards",
         }
     }
 }
@@ -479,6 +529,8 @@ impl Fact {
             Self::Processed { .. } => FactKind::Processed,
             Self::Parked { .. } => FactKind::Parked,
             Self::Told { .. } => FactKind::Told,
+            Self::DashboardRow { .. } => FactKind::DashboardRow,
+            Self::DashboardClaim { .. } => FactKind::DashboardClaim,
         }
     }
 }

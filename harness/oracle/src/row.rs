@@ -40,6 +40,7 @@ pub(crate) struct OrderRow {
     pub(crate) is_final: bool,
     pub(crate) amount_minor: i64,
     pub(crate) version: i64,
+    pub(crate) currency: Option<Key<Words>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ pub(crate) struct AuditRow {
     pub(crate) version: i64,
     pub(crate) from: Option<Key<Words>>,
     pub(crate) to: Key<Words>,
+    pub(crate) at_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,35 @@ pub(crate) struct ParkedRow {
     pub(crate) group: Key<Groups>,
     pub(crate) place: Place,
     pub(crate) reason: Key<Words>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DashboardRow {
+    pub(crate) window: Window,
+    pub(crate) currency: Key<Words>,
+    pub(crate) placed: i64,
+    pub(crate) paid: i64,
+    pub(crate) refunded: i64,
+    pub(crate) revenue_minor: i64,
+}
+
+/// A window of event time: its beginning in seconds since 1970, and its length in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Window {
+    pub(crate) start_s: i64,
+    pub(crate) length_s: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct ClaimRow {
+    pub(crate) build: i64,
+    pub(crate) group: Key<Groups>,
+    pub(crate) topic: Key<Topics>,
+    pub(crate) partition: i32,
+    pub(crate) complete: bool,
+    pub(crate) counted: i64,
+    pub(crate) behind: i64,
+    pub(crate) end_offset: i64,
 }
 
 /// Which kinds of messages of a topic a group acts upon.

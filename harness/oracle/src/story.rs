@@ -3,6 +3,8 @@
 //! Customers' attempts and faults have times; what was read at the end has none, so it is told in the order in which the
 //! pipeline causes it.
 
+mod dashboards;
+
 use crate::history::History;
 use crate::join::{Fate, Joined};
 use crate::lifecycle;
@@ -38,6 +40,10 @@ pub(crate) fn of_subject(joined: &Joined<'_>, subject: Subject) -> Vec<String> {
             }
         }
         Subject::Product(product) => product_life(joined, product, &mut lines),
+        Subject::Window(window) => dashboards::of_window(joined, window, &mut lines),
+        Subject::Partition(topic, partition) => {
+            dashboards::of_partition(joined, topic, partition, &mut lines);
+        }
         Subject::Message(place, order) => {
             if let Some(row) = joined
                 .history

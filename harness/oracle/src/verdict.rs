@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::join::Joined;
-use crate::names::{Intents, Key, Orders, Products};
-use crate::row::Place;
+use crate::names::{Intents, Key, Orders, Products, Topics};
+use crate::row::{Place, Window};
 use crate::story;
 
 /// How many subjects of a violation are named; all are counted.
@@ -53,6 +53,10 @@ pub(crate) enum Subject {
     Product(Key<Products>),
     /// A message, and the order it speaks of.
     Message(Place, Option<Key<Orders>>),
+    /// A window of the dashboards.
+    Window(Window),
+    /// A partition of the topic that the dashboards are made from.
+    Partition(Key<Topics>, i32),
 }
 
 impl Subject {
@@ -62,6 +66,11 @@ impl Subject {
             Self::Intent(intent) => format!("reference {}", joined.reference(intent)),
             Self::Product(product) => format!("product {}", joined.product_id(product)),
             Self::Message(place, _) => format!("message {}", story::place(joined, place)),
+            Self::Window(window) => format!("window {}", window.start_s),
+            Self::Partition(topic, partition) => format!(
+                "partition {}/{partition}",
+                joined.history.names.topics.text(topic)
+            ),
         }
     }
 }

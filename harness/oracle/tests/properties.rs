@@ -82,7 +82,7 @@ fn found(judgement: &Judgement, name: &str) -> bool {
 /// A way of breaking a healthy history, and the promise that it breaks.
 type Mutation = (&'static str, fn(&mut Vec<Record>, &Index));
 
-const MUTATIONS: [Mutation; 24] = [
+const MUTATIONS: [Mutation; 29] = [
     ("accepted-order-never-lost", |journal, at| {
         let accepted = accepted_orders(journal);
         let lost = at.get(&accepted).clone();
@@ -207,6 +207,47 @@ const MUTATIONS: [Mutation; 24] = [
     ("every-message-accounted", |journal, at| {
         drop_one(journal, at, |fact| {
             matches!(fact, Fact::Processed { .. } | Fact::Parked { .. })
+        });
+    }),
+    ("dashboards-true", |journal, at| {
+        change_one(journal, at, |fact| match fact {
+            Fact::DashboardRow { paid, .. } => {
+                *paid += 1;
+                true
+            }
+            _ => false,
+        });
+    }),
+    ("dashboards-true", |journal, at| {
+        change_one(journal, at, |fact| match fact {
+            Fact::DashboardRow { window_start_s, .. } => {
+                *window_start_s += 5_000_000;
+                true
+            }
+            _ => false,
+        });
+    }),
+    ("dashboards-true", |journal, at| {
+        drop_one(journal, at, |fact| {
+            matches!(fact, Fact::DashboardRow { .. })
+        });
+    }),
+    ("dashboards-true", |journal, at| {
+        change_one(journal, at, |fact| match fact {
+            Fact::DashboardClaim { counted, .. } if *counted > 0 => {
+                *counted -= 1;
+                true
+            }
+            _ => false,
+        });
+    }),
+    ("dashboards-true", |journal, at| {
+        change_one(journal, at, |fact| match fact {
+            Fact::DashboardClaim { complete, .. } => {
+                *complete = false;
+                true
+            }
+            _ => false,
         });
     }),
     ("refused-leaves-no-trace", |journal, at| {
@@ -437,30 +478,48 @@ fn any_record() -> impl Strategy<Value = Record> {
     };
     let number = || prop_oneof![3 => -3..4_i64, 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
     let maybe = move || prop::option::of(name());
-    let order = (name(), name(), name(), any::<bool>(), number(), number()).prop_map(
-        |(order_id, reference, state, is_final, amount_minor, version)| Fact::Order {
-            order_id,
-            reference,
-            state,
-            is_final,
-            amount_minor,
-            version,
-        },
-    );
+    let order = (
+        name(),
+        name(),
+        name(),
+        any::<bool>(),
+        number(),
+        number(),
+        maybe(),
+    )
+        .prop_map(
+            |(order_id, reference, state, is_final, amount_minor, version, currency)| Fact::Order {
+                order_id,
+                reference,
+                state,
+                is_final,
+                amount_minor,
+                version,
+                currency,
+            },
+        );
     let line =
         (name(), name(), number()).prop_map(|(order_id, product_id, quantity)| Fact::OrderLine {
             order_id,
             product_id,
             quantity,
         });
-    let audit = (name(), number(), maybe(), name()).prop_map(
-        |(order_id, version, from_state, to_state)| Fact::AuditEntry {
-            order_id,
-            version,
-            from_state,
-            to_state,
-        },
-    );
+    let audit = (
+        name(),
+        number(),
+        maybe(),
+        name(),
+        prop::option::of(number()),
+    )
+        .prop_map(
+            |(order_id, version, from_state, to_state, at_ms)| Fact::AuditEntry {
+                order_id,
+                version,
+                from_state,
+                to_state,
+                at_ms,
+            },
+        );
     let charge = (
         name(),
         name(),
@@ -540,8 +599,52 @@ fn any_record() -> impl Strategy<Value = Record> {
             reason,
         },
     );
+    let row = (
+        number(),
+        number(),
+        name(),
+        number(),
+        number(),
+        number(),
+        number(),
+    )
+        .prop_map(
+            |(window_start_s, window_s, currency, placed, paid, refunded, revenue_minor)| {
+                Fact::DashboardRow {
+                    window_start_s,
+                    window_s,
+                    currency,
+                    placed,
+                    paid,
+                    refunded,
+                    revenue_minor,
+                }
+            },
+        );
+    let claim = (
+        number(),
+        name(),
+        name(),
+        any::<bool>(),
+        number(),
+        number(),
+        number(),
+    )
+        .prop_map(
+            |(build, group, topic, complete, counted, behind, end_offset)| Fact::DashboardClaim {
+                build,
+                group,
+                topic,
+                partition: 0,
+                complete,
+                counted,
+                behind,
+                end_offset,
+            },
+        );
     let fact = prop_oneof![
-        order, line, audit, charge, refund, stock, step, message, progress, parked, told
+        order, line, audit, charge, refund, stock, step, message, progress, parked, told, row,
+        claim
     ];
     let settled = prop_oneof![
         Just(Settlement::Settled),

@@ -12,6 +12,8 @@ pub(super) enum FieldType {
     /// A text that a place need not have at all.
     SpareText,
     Integer,
+    /// A number that a place need not have at all.
+    SpareInteger,
     Boolean,
     /// A moment as RFC 3339 or as microseconds since 1970; facts hold the latter.
     Moment,
@@ -22,7 +24,10 @@ pub(super) enum FieldType {
 impl FieldType {
     /// Whether a place may leave it out.
     pub(super) fn is_spare(self) -> bool {
-        matches!(self, Self::SpareText | Self::SpareMoment)
+        matches!(
+            self,
+            Self::SpareText | Self::SpareInteger | Self::SpareMoment
+        )
     }
 
     fn is_moment(self) -> bool {
@@ -35,6 +40,7 @@ impl FieldType {
             Self::Text => "a text",
             Self::OptionalText | Self::SpareText => "a text or nothing",
             Self::Integer => "a whole number",
+            Self::SpareInteger => "a whole number or nothing",
             Self::Boolean => "true or false",
             Self::Moment => "a moment such as 2026-11-23T10:00:00Z",
             Self::SpareMoment => "a moment such as 2026-11-23T10:00:00Z or nothing",
@@ -46,6 +52,7 @@ impl FieldType {
             Self::Text => value.is_string(),
             Self::OptionalText | Self::SpareText => value.is_string() || value.is_null(),
             Self::Integer => value.is_i64() || value.is_u64(),
+            Self::SpareInteger => value.is_i64() || value.is_u64() || value.is_null(),
             Self::Boolean => value.is_boolean(),
             Self::Moment => value.is_i64(),
             Self::SpareMoment => value.is_i64() || value.is_null(),
@@ -55,7 +62,9 @@ impl FieldType {
 
 /// The fields of a kind of fact, in the order of the record types.
 pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
-    use FieldType::{Boolean, Integer, Moment, OptionalText, SpareMoment, SpareText, Text};
+    use FieldType::{
+        Boolean, Integer, Moment, OptionalText, SpareInteger, SpareMoment, SpareText, Text,
+    };
     match kind {
         FactKind::Order => &[
             ("order_id", Text),
@@ -64,6 +73,7 @@ pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
             ("is_final", Boolean),
             ("amount_minor", Integer),
             ("version", Integer),
+            ("currency", SpareText),
         ],
         FactKind::OrderLine => &[
             ("order_id", Text),
@@ -75,6 +85,7 @@ pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
             ("version", Integer),
             ("from_state", OptionalText),
             ("to_state", Text),
+            ("at_ms", SpareInteger),
         ],
         FactKind::Charge => &[
             ("charge_id", Text),
@@ -139,6 +150,25 @@ pub(super) fn fields(kind: FactKind) -> &'static [(&'static str, FieldType)] {
             ("recipient", Text),
             ("at_us", Moment),
         ],
+        FactKind::DashboardRow => &[
+            ("window_start_s", Integer),
+            ("window_s", Integer),
+            ("currency", Text),
+            ("placed", Integer),
+            ("paid", Integer),
+            ("refunded", Integer),
+            ("revenue_minor", Integer),
+        ],
+        FactKind::DashboardClaim => &[
+            ("build", Integer),
+            ("group", Text),
+            ("topic", Text),
+            ("partition", Integer),
+            ("complete", Boolean),
+            ("counted", Integer),
+            ("behind", Integer),
+            ("end_offset", Integer),
+        ],
     }
 }
 
@@ -198,7 +228,10 @@ mod tests {
     fn sample(holds: FieldType) -> Value {
         match holds {
             FieldType::Text | FieldType::OptionalText | FieldType::SpareText => json!("x"),
-            FieldType::Integer | FieldType::Moment | FieldType::SpareMoment => json!(7),
+            FieldType::Integer
+            | FieldType::SpareInteger
+            | FieldType::Moment
+            | FieldType::SpareMoment => json!(7),
             FieldType::Boolean => json!(true),
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct ObservationsShape {
 #[serde(deny_unknown_fields)]
 pub(super) struct ObserveShape {
     /// What is read.
-    #[schemars(extend("enum" = ["order", "order_line", "audit_entry", "charge", "refund", "provider_requests", "stock", "shown_stock", "stock_move", "message", "progress", "processed", "parked", "told"]))]
+    #[schemars(extend("enum" = ["order", "order_line", "audit_entry", "charge", "refund", "provider_requests", "stock", "shown_stock", "stock_move", "message", "progress", "processed", "parked", "told", "dashboard_row", "dashboard_claim"]))]
     pub(super) fact: String,
     /// The component whose database or endpoint is read.
     pub(super) component: Option<String>,

@@ -98,7 +98,9 @@ fn check_columns(kind: FactKind, columns: &[(&str, &str)]) -> Result<(), String>
             FieldType::Text | FieldType::OptionalText | FieldType::SpareText => {
                 ["TEXT", "VARCHAR", "CHAR", "NAME", "UUID"].contains(sql_type)
             }
-            FieldType::Integer => ["INT2", "INT4", "INT8"].contains(sql_type),
+            FieldType::Integer | FieldType::SpareInteger => {
+                ["INT2", "INT4", "INT8"].contains(sql_type)
+            }
             FieldType::Boolean => *sql_type == "BOOL",
             FieldType::Moment | FieldType::SpareMoment => {
                 ["TIMESTAMPTZ", "INT8"].contains(sql_type)
@@ -107,7 +109,7 @@ fn check_columns(kind: FactKind, columns: &[(&str, &str)]) -> Result<(), String>
         if !fits {
             let cast = match holds {
                 FieldType::Text | FieldType::OptionalText | FieldType::SpareText => "text",
-                FieldType::Integer => "bigint",
+                FieldType::Integer | FieldType::SpareInteger => "bigint",
                 FieldType::Boolean => "boolean",
                 FieldType::Moment | FieldType::SpareMoment => "timestamptz",
             };

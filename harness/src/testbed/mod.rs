@@ -100,6 +100,8 @@ pub trait Pipeline: Send + Sync {
     fn database_url(&self, component: &str) -> Option<String>;
     /// The broker.
     fn kafka(&self) -> Option<KafkaAccess>;
+    /// The object store.
+    fn object_store(&self) -> Option<ObjectStoreAccess>;
     /// Sends a signal to an instance.
     fn signal<'a>(
         &'a self,
@@ -168,6 +170,19 @@ pub struct Browser {
     pub driver_url: String,
     /// Where the browser itself is reached by its driver, `127.0.0.1:9222`.
     pub debugger_address: String,
+}
+
+/// How the harness reaches the object store, past every proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectStoreAccess {
+    /// `http://host:port`; buckets are addressed by path.
+    pub url: String,
+    /// The drill's bucket.
+    pub bucket: String,
+    /// The name that requests are signed with.
+    pub access_key: String,
+    /// The secret that requests are signed with.
+    pub secret_key: String,
 }
 
 /// What is sent to a process.

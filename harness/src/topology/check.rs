@@ -24,6 +24,7 @@ pub(super) fn problems(topology: &Topology, document: &Document) -> Vec<Diagnost
         check.probes(component);
         check.settings(component);
         check.migrations(component);
+        check.shared_database(component);
     }
     check.database_names();
     check.entry();
@@ -121,6 +122,7 @@ impl Check<'_> {
             ("settings", !component.settings.is_empty()),
             ("arguments", !component.arguments.is_empty()),
             ("database", component.database.is_some()),
+            ("shares_database_of", component.shares_database_of.is_some()),
             ("live", component.live.is_some()),
             ("ready", component.ready.is_some()),
             ("replicas", component.replicas > 1),
@@ -209,10 +211,17 @@ impl Check<'_> {
                 ),
                 TemplatePart::Word(
                     word @ (Word::Database | Word::DatabaseUser | Word::DatabasePassword),
-                ) if component.database.is_none() => (
+                ) if component.database.is_none() && component.shares_database_of.is_none() => (
                     format!("{{{}}}", word.name()),
                     format!("`{name}` has no database"),
                     Some("add `database = { name = \"NAME\" }`".to_owned()),
+                ),
+                TemplatePart::Word(
+                    word @ (Word::Bucket | Word::BucketAccessKey | Word::BucketSecretKey),
+                ) if !self.has_object_store() => (
+                    format!("{{{}}}", word.name()),
+                    "there is no object store".to_owned(),
+                    Some("add a component with `provided = \"object-store\"`".to_owned()),
                 ),
                 _ => continue,
             };
@@ -220,6 +229,12 @@ impl Check<'_> {
             self.found
                 .push(self.document.complain(span, message, remedy));
         }
+    }
+
+    fn has_object_store(&self) -> bool {
+        let provided = Program::Provided(Provided::ObjectStore);
+        let mut components = self.topology.components.values();
+        components.any(|component| component.program == provided)
     }
 
     fn migrations(&mut self, component: &Component) {
@@ -247,6 +262,25 @@ impl Check<'_> {
             let message = format!("there is no migration in `{}`", folder.display());
             let remedy = "add files like `0001_tables.sql`, or leave `migrations` out".to_owned();
             self.value(&place, message, Some(remedy));
+        }
+    }
+
+    fn shared_database(&mut self, component: &Component) {
+        let Some(owner) = &component.shares_database_of else {
+            return;
+        };
+        let name = component.name.as_str();
+        let place = ["component", name, "shares_database_of"];
+        if component.database.is_some() {
+            let message = format!("`{name}` has a database of its own and shares one");
+            self.key(&place, message, Some("leave one of the two out"));
+        }
+        let topology = self.topology;
+        let with_database = topology.started().filter(|one| one.database.is_some());
+        let known: Vec<&str> = with_database.map(|one| one.name.as_str()).collect();
+        if !known.contains(&owner.as_str()) {
+            let message = format!("`{owner}` has no database to share");
+            self.value(&place, message, suggestion(owner, known));
         }
     }
 

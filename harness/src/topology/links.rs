@@ -80,6 +80,11 @@ impl Topology {
 }
 
 impl Component {
+    /// The component whose database it uses: itself, unless it shares another's.
+    pub fn database_owner(&self) -> &str {
+        self.shares_database_of.as_deref().unwrap_or(&self.name)
+    }
+
     /// The path and port that tell whether it can serve: its readiness probe, else its liveness probe.
     pub fn ready_probe(&self) -> Option<(&str, &str)> {
         let path = self.ready.as_deref().or(self.live.as_deref())?;

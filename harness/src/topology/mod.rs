@@ -59,6 +59,8 @@ pub struct Component {
     pub probe_port: Option<String>,
     /// Its database, if it has one.
     pub database: Option<Database>,
+    /// The component whose database it uses instead of having one.
+    pub shares_database_of: Option<String>,
     /// Its settings (environment variables).
     pub settings: BTreeMap<String, Template>,
     /// How long it may take to stop after SIGTERM before it is killed, in seconds.
@@ -98,6 +100,9 @@ pub enum Provided {
     Postgres,
     /// A Kafka broker.
     Kafka,
+    /// A store that speaks S3, with a bucket for each drill.
+    #[serde(rename = "object-store")]
+    ObjectStore,
 }
 
 /// What is spoken on a port.
@@ -162,7 +167,7 @@ pub struct Link {
 /// the proxies that belong to this client instance. `{customers:COMPONENT/PORT}`: the same for the customers, for components that
 /// tell customers' browsers where to go; it makes a link of the customers. `{listen:PORT}`: the `host:port` to listen on. `{instance}`,
 /// `{database}`, `{database_user}`, `{database_password}`, `{ca_file}`, `{certificate_file}`, `{private_key_file}`,
-/// `{topic_prefix}`, `{defences_off}`, `{seed}`. `{{` and `}}` are literal braces.
+/// `{bucket}`, `{bucket_access_key}`, `{bucket_secret_key}`, `{topic_prefix}`, `{defences_off}`, `{seed}`. `{{` and `}}` are literal braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     /// Literal text and placeholders in order.
@@ -201,6 +206,12 @@ pub enum Word {
     CertificateFile,
     /// PEM file with this component's private key.
     PrivateKeyFile,
+    /// This drill's bucket in the object store.
+    Bucket,
+    /// The name that requests to the bucket are signed with.
+    BucketAccessKey,
+    /// The secret that requests to the bucket are signed with.
+    BucketSecretKey,
     /// Prefix of this drill's topics and consumer groups; may be empty.
     TopicPrefix,
     /// Names of the defences that are switched off, comma separated.

@@ -158,6 +158,7 @@ impl<'a> Reader<'a> {
                 migrations: database.migrations.clone(),
             }),
             settings,
+            shares_database_of: shape.shares_database_of.clone(),
             stop_grace_s: shape.stop_grace_s.unwrap_or(STOP_GRACE_S),
             fail_points: shape.fail_points.clone(),
             topics: shape
@@ -294,6 +295,7 @@ fn ports_of(shape: &ComponentShape) -> BTreeMap<String, Protocol> {
         let understood = match shape.provided {
             Some(Provided::Postgres) => Some(("postgres", Protocol::Postgres)),
             Some(Provided::Kafka) => Some(("kafka", Protocol::Kafka)),
+            Some(Provided::ObjectStore) => Some(("s3", Protocol::Http)),
             None => None,
         };
         ports.extend(understood.map(|(name, protocol)| (name.to_owned(), protocol)));

@@ -70,6 +70,8 @@ pub(super) struct ComponentShape {
     pub(super) probe_port: Option<String>,
     /// Its database.
     pub(super) database: Option<DatabaseShape>,
+    /// The component whose database it uses: another program of the same service.
+    pub(super) shares_database_of: Option<String>,
     /// Its settings (environment variables).
     #[serde(default)]
     pub(super) settings: BTreeMap<String, SettingShape>,

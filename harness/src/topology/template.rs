@@ -20,7 +20,7 @@ pub(super) type Refusal = (String, Option<String>);
 type Resolve<'a> = dyn Fn(&str) -> Result<PortReference, Refusal> + 'a;
 
 /// Placeholders without an argument, by name.
-const WORDS: [(&str, Word); 10] = [
+const WORDS: [(&str, Word); 13] = [
     ("instance", Word::Instance),
     ("database", Word::Database),
     ("database_user", Word::DatabaseUser),
@@ -28,6 +28,9 @@ const WORDS: [(&str, Word); 10] = [
     ("ca_file", Word::CaFile),
     ("certificate_file", Word::CertificateFile),
     ("private_key_file", Word::PrivateKeyFile),
+    ("bucket", Word::Bucket),
+    ("bucket_access_key", Word::BucketAccessKey),
+    ("bucket_secret_key", Word::BucketSecretKey),
     ("topic_prefix", Word::TopicPrefix),
     ("defences_off", Word::DefencesOff),
     ("seed", Word::Seed),

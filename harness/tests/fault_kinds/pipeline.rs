@@ -10,7 +10,8 @@ use std::{
 };
 
 use firedrill::testbed::{
-    Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, Signal, TestbedError,
+    Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline, Signal,
+    TestbedError,
     local::ports::{Port, Ports},
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -209,6 +210,10 @@ impl Pipeline for SmallPipeline {
 
     fn database_url(&self, component: &str) -> Option<String> {
         self.databases.get(component).cloned()
+    }
+
+    fn object_store(&self) -> Option<ObjectStoreAccess> {
+        None
     }
 
     fn kafka(&self) -> Option<KafkaAccess> {

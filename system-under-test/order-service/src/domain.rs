@@ -270,6 +270,8 @@ pub struct AuditEntry {
     pub to: State,
     /// What brought it about.
     pub cause: &'static str,
+    /// When, as the event about it says.
+    pub at: OffsetDateTime,
 }
 
 /// A message that an order gives rise to.
@@ -289,6 +291,7 @@ pub fn placed(order: &Order, at: OffsetDateTime) -> (Vec<AuditEntry>, Vec<Messag
         from,
         to,
         cause: "customer",
+        at,
     };
     let entries = vec![
         entry(1, None, State::Placed),

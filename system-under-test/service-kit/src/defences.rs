@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 
 /// First parts of the names of all defences in the pipeline; a name with another first part is a mistake.
-const COMPONENTS: [&str; 6] = [
+const COMPONENTS: [&str; 7] = [
     "frontend",
     "gateway",
     "order",
     "payment",
     "inventory",
     "notification",
+    "analytics",
 ];
 
 /// The closed set of a service's defences. Implemented by [`defences!`](crate::defences!).

@@ -3,8 +3,9 @@
 use super::{AllNames, History, Rows};
 use crate::record::{Fact, Operation, Outcome};
 use crate::row::{
-    AuditRow, ChargeRow, LineRow, MessageRow, MoveRow, OperationRow, OrderRow, OutcomeRow,
-    ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, ShownRow, StockRow, ToldRow,
+    AuditRow, ChargeRow, ClaimRow, DashboardRow, LineRow, MessageRow, MoveRow, OperationRow,
+    OrderRow, OutcomeRow, ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, ShownRow,
+    StockRow, ToldRow, Window,
 };
 
 impl History {
@@ -47,6 +48,7 @@ impl History {
                 is_final,
                 amount_minor,
                 version,
+                currency,
             } => rows.orders.push(OrderRow {
                 order: names.orders.key(order_id),
                 intent: names.intents.key(reference),
@@ -54,6 +56,7 @@ impl History {
                 is_final: *is_final,
                 amount_minor: *amount_minor,
                 version: *version,
+                currency: currency.as_ref().map(|currency| names.words.key(currency)),
             }),
             Fact::OrderLine {
                 order_id,
@@ -68,11 +71,13 @@ impl History {
                 version,
                 from_state,
                 to_state,
+                at_ms,
             } => rows.audit.push(AuditRow {
                 order: names.orders.key(order_id),
                 version: *version,
                 from: from_state.as_ref().map(|state| names.words.key(state)),
                 to: names.words.key(to_state),
+                at_ms: *at_ms,
             }),
             Fact::Charge {
                 charge_id,
@@ -160,6 +165,9 @@ impl History {
             | Fact::Parked { .. } => {
                 rows.push_queue_fact(names, fact);
             }
+            Fact::DashboardRow { .. } | Fact::DashboardClaim { .. } => {
+                rows.push_dashboard_fact(names, fact);
+            }
         }
     }
 }
@@ -209,6 +217,50 @@ impl Rows {
                 group: names.groups.key(group),
                 place: names.place(topic, *partition, *offset),
                 reason: names.words.key(reason),
+            }),
+            _ => {}
+        }
+    }
+
+    fn push_dashboard_fact(&mut self, names: &mut AllNames, fact: &Fact) {
+        match fact {
+            Fact::DashboardRow {
+                window_start_s,
+                window_s,
+                currency,
+                placed,
+                paid,
+                refunded,
+                revenue_minor,
+            } => self.dashboard.push(DashboardRow {
+                window: Window {
+                    start_s: *window_start_s,
+                    length_s: *window_s,
+                },
+                currency: names.words.key(currency),
+                placed: *placed,
+                paid: *paid,
+                refunded: *refunded,
+                revenue_minor: *revenue_minor,
+            }),
+            Fact::DashboardClaim {
+                build,
+                group,
+                topic,
+                partition,
+                complete,
+                counted,
+                behind,
+                end_offset,
+            } => self.claims.push(ClaimRow {
+                build: *build,
+                group: names.groups.key(group),
+                topic: names.topics.key(topic),
+                partition: *partition,
+                complete: *complete,
+                counted: *counted,
+                behind: *behind,
+                end_offset: *end_offset,
             }),
             _ => {}
         }

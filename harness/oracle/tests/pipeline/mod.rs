@@ -45,6 +45,7 @@ pub(crate) const PRODUCTS: usize = 6;
 const PRICES_MINOR: [i64; PRODUCTS] = [100, 250, 999, 1, 4_200, 777];
 const INITIAL_UNITS: i64 = 1_000_000_000;
 const PARTITIONS: usize = 8;
+const WINDOW_S: i64 = 5;
 
 impl Purchase {
     fn has_order(&self) -> bool {
@@ -93,6 +94,8 @@ struct Pipeline {
     /// Next offset by topic and partition.
     ends: Vec<(&'static str, [i64; PARTITIONS])>,
     now_us: u64,
+    /// Placed, paid, refunded, revenue, by window.
+    windows: std::collections::BTreeMap<i64, [i64; 4]>,
 }
 
 impl Pipeline {
@@ -174,6 +177,7 @@ impl Pipeline {
             is_final: true,
             amount_minor,
             version: states.len() as i64,
+            currency: Some("EUR".to_owned()),
         });
         for (product, quantity) in &purchase.lines {
             self.facts.push(Fact::OrderLine {
@@ -183,11 +187,13 @@ impl Pipeline {
             });
         }
         for (index, state) in states.iter().enumerate() {
+            let at_ms = self.show(number, index, state, amount_minor);
             self.facts.push(Fact::AuditEntry {
                 order_id: order_id.to_owned(),
                 version: index as i64 + 1,
                 from_state: index.checked_sub(1).map(|before| states[before].to_owned()),
                 to_state: (*state).to_owned(),
+                at_ms: Some(at_ms),
             });
         }
         self.say(number, order_id, purchase, "order-events", "placed");
@@ -198,6 +204,67 @@ impl Pipeline {
         }
         if purchase.fate != Fate::Cancelled {
             self.pay(number, order_id, purchase);
+        }
+    }
+
+    /// Counts a change of state in the dashboards; says when it happened, in milliseconds.
+    fn show(&mut self, number: usize, step: usize, state: &str, amount_minor: i64) -> i64 {
+        let at_ms = number as i64 * 700 + step as i64 * 1_300;
+        let figures = self.windows.entry(at_ms / 1_000 / WINDOW_S).or_default();
+        match state {
+            "placed" => figures[0] += 1,
+            "paid" => {
+                figures[1] += 1;
+                figures[3] += amount_minor;
+            }
+            "refunded" => figures[2] += 1,
+            _ => {}
+        }
+        at_ms
+    }
+
+    fn dashboards(&mut self) {
+        for (window, [placed, paid, refunded, revenue_minor]) in std::mem::take(&mut self.windows) {
+            if placed + paid + refunded > 0 {
+                self.facts.push(Fact::DashboardRow {
+                    window_start_s: window * WINDOW_S,
+                    window_s: WINDOW_S,
+                    currency: "EUR".to_owned(),
+                    placed,
+                    paid,
+                    refunded,
+                    revenue_minor,
+                });
+            }
+        }
+        let mut counted = [0; PARTITIONS];
+        let mut known = std::collections::HashSet::new();
+        for fact in &self.facts {
+            if let Fact::Message {
+                topic,
+                partition,
+                message_id,
+                ..
+            } = fact
+                && topic == "order-events"
+                && known.insert(message_id)
+            {
+                counted[*partition as usize] += 1;
+            }
+        }
+        let ends = self.ends.iter().find(|(topic, _)| *topic == "order-events");
+        let ends = ends.map_or([0; PARTITIONS], |(_, ends)| *ends);
+        for (partition, (counted, end_offset)) in counted.into_iter().zip(ends).enumerate() {
+            self.facts.push(Fact::DashboardClaim {
+                build: 1,
+                group: "analytics-service".to_owned(),
+                topic: "order-events".to_owned(),
+                partition: partition as i32,
+                complete: true,
+                counted,
+                behind: 0,
+                end_offset,
+            });
         }
     }
 
@@ -379,6 +446,7 @@ impl Pipeline {
                 });
             }
         }
+        self.dashboards();
         let mut journal = vec![Record::Drill(DrillHeader {
             schema: JOURNAL_SCHEMA,
             feature: "features/quickstart.feature".to_owned(),

@@ -12,7 +12,7 @@ use super::{
     warden::INSTANCE_VARIABLE,
 };
 use crate::{
-    testbed::{PipelineRequest, TestbedError},
+    testbed::{ObjectStoreAccess, PipelineRequest, TestbedError},
     topology::{CUSTOMERS, Component, PortReference, Template, TemplatePart, Topology, Word},
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Meaning<'a> {
     /// The drill's links and where their proxies listen.
     pub(super) links: &'a [(LinkPlan, SocketAddr)],
     pub(super) database: Option<&'a ComponentDatabase>,
+    pub(super) object_store: Option<&'a ObjectStoreAccess>,
     pub(super) certificates: &'a Certificates,
     pub(super) run: &'a RunFolder,
 }
@@ -96,6 +97,10 @@ impl Meaning<'_> {
 
     fn word(&self, word: Word) -> Result<String, TestbedError> {
         let database = || self.database.ok_or_else(|| self.lacks("a database"));
+        let store = || {
+            self.object_store
+                .ok_or_else(|| self.lacks("an object store"))
+        };
         let certificate = || {
             self.certificates
                 .server(&self.component.name)
@@ -109,6 +114,9 @@ impl Meaning<'_> {
             Word::CaFile => path_text(self.certificates.authority_file()),
             Word::CertificateFile => path_text(&certificate()?.certificate_file),
             Word::PrivateKeyFile => path_text(&certificate()?.private_key_file),
+            Word::Bucket => store()?.bucket.clone(),
+            Word::BucketAccessKey => store()?.access_key.clone(),
+            Word::BucketSecretKey => store()?.secret_key.clone(),
             Word::TopicPrefix => self.topic_prefix.to_owned(),
             Word::DefencesOff => self.request.without.join(","),
             Word::Seed => self.request.seed.to_string(),

@@ -8,7 +8,7 @@
 //! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
 //! * [`postgres`]: the server, and databases copied ahead of need.
 //! * `browser`: browsers for customers who shop in the page.
-//! * `links`, `expand`, `proxies`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
+//! * `links`, `expand`, `proxies`, `object_store`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
 
 mod browser;
 pub mod build;
@@ -20,6 +20,7 @@ mod instance;
 pub mod lease;
 mod links;
 mod log_tail;
+mod object_store;
 mod pipeline;
 pub mod ports;
 pub mod postgres;

@@ -19,14 +19,15 @@ use super::{
     infrastructure::Infrastructure,
     instance::{Instance, InstancePlan},
     links::{self, Cast},
+    object_store::DrillObjectStore,
     postgres::ComponentDatabase,
     prepare::{Leased, customers_url, launch, probe, reserve_own_ports, server_addresses},
     proxies::{self, DrillBroker, Proxies},
 };
 use crate::{
     testbed::{
-        Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, Pipeline, PipelineRequest, Signal,
-        TestbedError,
+        Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline,
+        PipelineRequest, Signal, TestbedError,
     },
     topology::{Program, Provided},
 };
@@ -39,6 +40,7 @@ pub(super) struct LocalPipeline {
     instances: BTreeMap<String, Instance>,
     proxies: Proxies,
     broker: Option<DrillBroker>,
+    object_store: Option<DrillObjectStore>,
     topic_prefix: String,
     databases: Mutex<Vec<ComponentDatabase>>,
     entry_url: String,
@@ -90,8 +92,19 @@ impl LocalPipeline {
             Some(component) => Some(DrillBroker::start(component, &topic_prefix, ports).await?),
             None => None,
         };
+        let has_object_store = topology
+            .components
+            .values()
+            .any(|component| component.program == Program::Provided(Provided::ObjectStore));
+        let object_store = match has_object_store {
+            true => {
+                Some(DrillObjectStore::start(&request.drill, &infrastructure.run, ports).await?)
+            }
+            false => None,
+        };
+        let store_access = object_store.as_ref().map(DrillObjectStore::access);
         let mut own_ports = reserve_own_ports(&infrastructure, &cast)?;
-        let servers = server_addresses(&infrastructure, &own_ports);
+        let servers = server_addresses(&infrastructure, &own_ports, object_store.as_ref());
         let wires =
             proxies::wire(links::plan(topology, &cast), &servers, &mut broker, ports).await?;
         let addresses: Vec<_> = wires
@@ -127,7 +140,8 @@ impl LocalPipeline {
                     topic_prefix: &topic_prefix,
                     ports: &own,
                     links: &addresses,
-                    database: databases.of(&component.name),
+                    database: databases.of(component.database_owner()),
+                    object_store: store_access.as_ref(),
                     certificates: &infrastructure.certificates,
                     run: &infrastructure.run,
                 };
@@ -149,6 +163,7 @@ impl LocalPipeline {
             instances,
             proxies,
             broker,
+            object_store,
             topic_prefix,
             entry_url,
             page_url,
@@ -174,6 +189,9 @@ impl LocalPipeline {
         self.proxies.stop().await;
         if let Some(broker) = &self.broker {
             broker.broker.shutdown().await;
+        }
+        if let Some(object_store) = &self.object_store {
+            object_store.stop().await;
         }
         self.give_databases_back();
         if failures.is_empty() {
@@ -254,6 +272,7 @@ impl Pipeline for LocalPipeline {
                     .address(),
             ),
             Program::Provided(Provided::Kafka) => Some(self.broker.as_ref()?.address),
+            Program::Provided(Provided::ObjectStore) => Some(self.object_store.as_ref()?.address()),
             Program::Cargo { .. } | Program::Command(_) => None,
         }
     }
@@ -275,6 +294,8 @@ impl Pipeline for LocalPipeline {
     }
 
     fn database_url(&self, component: &str) -> Option<String> {
+        let components = &self.infrastructure.topology.components;
+        let owner = components.get(component)?.database_owner();
         let address = self
             .infrastructure
             .database_server
@@ -287,7 +308,7 @@ impl Pipeline for LocalPipeline {
             .unwrap_or_else(PoisonError::into_inner);
         let database = databases
             .iter()
-            .find(|database| database.component == component)?;
+            .find(|database| database.component == owner)?;
         let ComponentDatabase {
             name,
             user,
@@ -306,6 +327,10 @@ impl Pipeline for LocalPipeline {
             topic_prefix: self.topic_prefix.clone(),
             embedded: Some(Arc::clone(&broker.broker)),
         })
+    }
+
+    fn object_store(&self) -> Option<ObjectStoreAccess> {
+        self.object_store.as_ref().map(DrillObjectStore::access)
     }
 
     fn signal<'a>(

@@ -7,6 +7,7 @@ use super::{
     infrastructure::Infrastructure,
     instance::{self, Probe},
     links::{Cast, LinkPlan},
+    object_store::DrillObjectStore,
     ports::Port,
     postgres::ComponentDatabase,
     processes::{DeathSignal, Launch},
@@ -76,6 +77,7 @@ pub(super) fn reserve_own_ports(
 pub(super) fn server_addresses(
     infrastructure: &Infrastructure,
     own: &OwnPorts,
+    object_store: Option<&DrillObjectStore>,
 ) -> BTreeMap<(String, String), SocketAddr> {
     let mut addresses: BTreeMap<_, _> = own
         .iter()
@@ -85,15 +87,23 @@ pub(super) fn server_addresses(
                 .map(|(name, port)| ((instance.clone(), name.clone()), port.address()))
         })
         .collect();
-    if let Some(server) = &infrastructure.database_server {
-        for (name, component) in &infrastructure.topology.components {
-            if component.program == Program::Provided(Provided::Postgres) {
-                let ports = component.ports.keys();
-                addresses.extend(
-                    ports.map(|port| ((name.clone(), port.clone()), server.cluster.address())),
-                );
+    for (name, component) in &infrastructure.topology.components {
+        let provided = match component.program {
+            Program::Provided(Provided::Postgres) => infrastructure
+                .database_server
+                .as_ref()
+                .map(|server| server.cluster.address()),
+            Program::Provided(Provided::ObjectStore) => object_store.map(DrillObjectStore::address),
+            Program::Provided(Provided::Kafka) | Program::Cargo { .. } | Program::Command(_) => {
+                None
             }
-        }
+        };
+        let ports = component.ports.keys();
+        addresses.extend(provided.into_iter().flat_map(|address| {
+            ports
+                .clone()
+                .map(move |port| ((name.clone(), port.clone()), address))
+        }));
     }
     addresses
 }

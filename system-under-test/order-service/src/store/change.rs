@@ -48,14 +48,16 @@ impl Store {
             version: order.version + 1,
             ..order
         };
+        let at = OffsetDateTime::now_utc();
         let entry = AuditEntry {
             order_id: moved.order_id,
             version: moved.version,
             from: Some(from),
             to: state,
             cause: change.cause,
+            at,
         };
-        let messages = domain::moved_on(&moved, OffsetDateTime::now_utc());
+        let messages = domain::moved_on(&moved, at);
         let messages = prepare(&messages, moved.note.as_deref())?;
         self.insert_messages(&mut transaction, &messages).await?;
         self.commit_audited(transaction, &[entry]).await?;

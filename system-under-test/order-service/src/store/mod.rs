@@ -362,12 +362,15 @@ async fn insert_audit(
     entries: &[AuditEntry],
 ) -> Result<(), sqlx::Error> {
     for entry in entries {
-        sqlx::query("insert into audit (order_id, version, from_state, to_state, cause) values ($1, $2, $3, $4, $5)")
+        sqlx::query(
+            "insert into audit (order_id, version, from_state, to_state, cause, at) values ($1, $2, $3, $4, $5, $6)",
+        )
             .bind(entry.order_id)
             .bind(entry.version)
             .bind(entry.from.map(State::name))
             .bind(entry.to.name())
             .bind(entry.cause)
+            .bind(entry.at)
             .execute(&mut *connection)
             .await?;
     }

@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::QuietClient;
+use super::batch::BatchLimits;
 use super::message::Received;
 use crate::metrics::Gauges;
 
@@ -58,12 +59,27 @@ impl Partition {
         !std::mem::replace(&mut lane.in_work, true)
     }
 
-    /// The next message; none ends the work on this partition.
-    pub(super) fn next(&self) -> Option<Received> {
+    /// The next messages, at least one and as many as the limits allow; none ends the work on this partition.
+    pub(super) fn next(&self, limits: &BatchLimits) -> Vec<Received> {
         let mut lane = self.lane();
-        let next = lane.waiting.pop_front();
-        lane.in_work = next.is_some();
-        next
+        let mut batch = Vec::new();
+        let mut bytes = 0_usize;
+        while batch.len() < limits.messages.max(1)
+            && let Some(next) = lane.waiting.front()
+        {
+            bytes = bytes.saturating_add(next.payload.len());
+            if bytes > limits.bytes && !batch.is_empty() {
+                break;
+            }
+            batch.extend(lane.waiting.pop_front());
+        }
+        lane.in_work = !batch.is_empty();
+        batch
+    }
+
+    /// How many messages wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lane().waiting.len()
     }
 
     /// True once when more than `limit` messages wait: the caller must pause the partition.
@@ -279,6 +295,14 @@ mod tests {
         }
     }
 
+    fn limits(messages: usize, bytes: usize) -> BatchLimits {
+        BatchLimits {
+            messages,
+            bytes,
+            linger: std::time::Duration::ZERO,
+        }
+    }
+
     fn one_place() -> TopicPartitionList {
         let mut places = TopicPartitionList::new();
         places.add_partition("t", 0);
@@ -320,11 +344,34 @@ mod tests {
         assert!(!partition.push(message(2)), "somebody works");
         assert!(partition.must_pause(2));
         assert!(!partition.must_pause(2), "paused already");
-        assert_eq!(partition.next().map(|message| message.offset), Some(1));
+        let next = || {
+            let batch = partition.next(&limits(1, usize::MAX));
+            batch.first().map(|message| message.offset)
+        };
+        assert_eq!(next(), Some(1));
         assert!(partition.must_resume(2));
         assert!(!partition.must_resume(2));
-        assert_eq!(partition.next().map(|message| message.offset), Some(2));
-        assert_eq!(partition.next(), None);
+        assert_eq!(next(), Some(2));
+        assert_eq!(next(), None);
         assert!(partition.push(message(3)), "the worker ended");
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_limits_and_holds_at_least_one_message() {
+        let partition = Partition::new("t", 0);
+        for offset in 1..=5 {
+            partition.push(Received {
+                payload: vec![0; 10],
+                ..message(offset)
+            });
+        }
+        let next = |messages, bytes| -> Vec<i64> {
+            let batch = partition.next(&limits(messages, bytes));
+            batch.iter().map(|message| message.offset).collect()
+        };
+        assert_eq!(next(2, usize::MAX), [1, 2]);
+        assert_eq!(next(10, 20), [3, 4]);
+        assert_eq!(next(10, 1), [5], "too large alone, and yet taken");
+        assert_eq!(next(10, 1), [0; 0]);
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::assignment::{Assignment, GroupContext, Partition};
+use super::batch::{BatchLimits, BatchWork, OneByOne};
 use super::commit::Committer;
 use super::message::{Failure, Received};
 use super::producer::{Outgoing, Producer};
@@ -105,6 +106,20 @@ pub fn consume<W: Work>(
     producer: Producer,
     work: W,
 ) -> Result<Consumer, KafkaError> {
+    consume_batches(service, settings, consumption, producer, OneByOne(work))
+}
+
+/// Starts consuming several messages of a partition at a time; otherwise as [`consume`].
+///
+/// # Errors
+/// The client refuses its configuration or the subscription.
+pub fn consume_batches<W: BatchWork>(
+    service: &Service,
+    settings: &KafkaSettings,
+    consumption: Consumption,
+    producer: Producer,
+    work: W,
+) -> Result<Consumer, KafkaError> {
     let assignment = Arc::new(Assignment::default());
     let context = GroupContext {
         assignment: assignment.clone(),
@@ -184,7 +199,7 @@ struct Reception<W> {
     observation: Observation,
 }
 
-impl<W: Work> Reception<W> {
+impl<W: BatchWork> Reception<W> {
     async fn run(self: Arc<Self>) -> Result<(), KafkaError> {
         let stop_committing = CancellationToken::new();
         let committer = Committer {
@@ -265,18 +280,24 @@ impl<W: Work> Reception<W> {
 
     /// Works on the messages of a partition until none is left, the partition is lost, or the service stops.
     async fn work_through(self: Arc<Self>, partition: &Arc<Partition>) {
-        while let Some(message) = partition.next() {
+        let limits = self.work.limits();
+        loop {
+            self.linger(partition, &limits).await;
+            let batch = partition.next(&limits);
+            let Some(last) = batch.last() else {
+                return;
+            };
             let Ok(_permit) = self.permits.acquire().await else {
                 return;
             };
             if partition.lost.is_cancelled() || self.shutdown.has_begun() {
                 return;
             }
-            let next_offset = message.offset + 1;
+            let next_offset = last.offset + 1;
             if !self.consumption.commit_after_work {
                 self.commit_before_work(partition, next_offset).await;
             }
-            if !self.settle(partition, &message).await {
+            if !self.settle(partition, &batch).await {
                 return;
             }
             if self.consumption.commit_after_work {
@@ -288,6 +309,19 @@ impl<W: Work> Reception<W> {
             {
                 tracing::info!(%error, "a drained partition was not resumed");
             }
+        }
+    }
+
+    /// Lets a batch gather.
+    async fn linger(&self, partition: &Partition, limits: &BatchLimits) {
+        let waiting = partition.waiting();
+        if limits.linger.is_zero() || waiting == 0 || waiting >= limits.messages {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(limits.linger) => {}
+            () = partition.lost.cancelled() => {}
+            () = self.shutdown.begun() => {}
         }
     }
 
@@ -306,26 +340,34 @@ impl<W: Work> Reception<W> {
         }
     }
 
-    /// Tries a message until it is done or parked; false when the partition was lost or the service stops before.
-    async fn settle(&self, partition: &Partition, message: &Received) -> bool {
+    /// Tries a batch until all of it is done or parked; false when the partition was lost or the service stops before.
+    async fn settle(&self, partition: &Partition, batch: &[Received]) -> bool {
+        let Some(first) = batch.first() else {
+            return true;
+        };
         let span = tracing::info_span!(
             "message",
-            topic = message.topic,
-            partition = message.partition,
-            offset = message.offset,
-            order_id = message.key.as_deref().unwrap_or_default(),
-            trace_id = message.trace.id(),
+            topic = first.topic,
+            partition = first.partition,
+            offset = first.offset,
+            order_id = first.key.as_deref().unwrap_or_default(),
+            trace_id = first.trace.id(),
         );
-        self.settle_in_span(partition, message)
+        self.settle_in_span(partition, first, batch)
             .instrument(span)
             .await
     }
 
-    async fn settle_in_span(&self, partition: &Partition, message: &Received) -> bool {
+    async fn settle_in_span(
+        &self,
+        partition: &Partition,
+        first: &Received,
+        batch: &[Received],
+    ) -> bool {
         let mut attempt = 1;
         let mut failures = 0;
         loop {
-            let outcome = match self.attempt(message).await {
+            let outcome = match self.attempt(first, batch).await {
                 Ok(()) => return true,
                 Err(failure) => failure,
             };
@@ -336,7 +378,7 @@ impl<W: Work> Reception<W> {
                 || failures >= self.settings.work_attempts;
             if give_up
                 && self.consumption.dead_letters
-                && self.park(message, outcome.reason()).await
+                && self.park_all(batch, outcome.reason()).await
             {
                 return true;
             }
@@ -351,30 +393,50 @@ impl<W: Work> Reception<W> {
         }
     }
 
-    async fn attempt(&self, message: &Received) -> Result<(), Failure> {
+    async fn attempt(&self, first: &Received, batch: &[Received]) -> Result<(), Failure> {
         let begun = Instant::now();
         self.observation.in_work.inc();
-        let work = AssertUnwindSafe(message.trace.scope(self.work.process(message))).catch_unwind();
+        let work = AssertUnwindSafe(first.trace.scope(self.work.process(batch))).catch_unwind();
         let outcome = work
             .await
             .unwrap_or_else(|_| Err(Failure::Failed("the work panicked".to_owned())));
         self.observation.in_work.dec();
-        let labels = vec![("topic", message.topic.clone())];
+        let labels = vec![("topic", first.topic.clone())];
         self.observation
             .durations
             .get_or_create(&labels)
             .observe(begun.elapsed().as_secs_f64());
         self.observation.count(
-            &message.topic,
+            &first.topic,
             if outcome.is_ok() { "done" } else { "failed" },
         );
-        outcome?;
+        for refused in outcome? {
+            let message = batch.get(refused.index);
+            if let Some(message) = message
+                && !self.park(message, &refused.reason).await
+            {
+                let reason = format!(
+                    "a message that cannot be processed was not parked: {}",
+                    refused.reason
+                );
+                return Err(Failure::Unavailable(reason));
+            }
+        }
         match self.consumption.before_commit {
             Some(name) => fail_point::pass(name)
                 .await
                 .map_err(|injected| Failure::Unavailable(injected.to_string())),
             None => Ok(()),
         }
+    }
+
+    async fn park_all(&self, batch: &[Received], reason: &str) -> bool {
+        for message in batch {
+            if !self.park(message, reason).await {
+                return false;
+            }
+        }
+        true
     }
 
     /// Parks a message with the reason and the place it came from; false when that did not succeed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -28,8 +28,6 @@ pub trait Hear: Send + Sync + 'static {
     /// Hears one message.
     fn hear(&self, message: &Received) -> impl Future<Output = ()> + Send;
 }
-
-impl ConsumerContext for QuietClient {}
 
 /// Somebody who listens.
 #[derive(Debug, Clone)]

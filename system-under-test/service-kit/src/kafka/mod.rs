@@ -5,11 +5,15 @@
 //! * [`message`]: a received record, and why work on it can fail.
 //! * [`consumer`]: the loop: partitions side by side, messages of one partition one after the other, polling while it
 //!   works, parking what cannot be processed.
+//! * [`batch`]: messages of one partition taken together.
+//! * [`bookmark`]: how far something that is no member of a group has read a topic.
 //! * [`listening`]: a topic that every instance hears in full from now on.
 //! * `assignment`: which partitions are ours and how far each is done.
 //! * `commit`: offsets of finished work, committed together.
 
 mod assignment;
+pub mod batch;
+pub mod bookmark;
 mod commit;
 pub mod consumer;
 pub mod listening;
@@ -17,7 +21,9 @@ pub mod message;
 pub mod producer;
 pub mod settings;
 
-pub use consumer::{Consumer, Consumption, Work, consume};
+pub use batch::{BatchLimits, BatchWork, Refused};
+pub use bookmark::{Bookmark, BookmarkError, Bounds};
+pub use consumer::{Consumer, Consumption, Work, consume, consume_batches};
 pub use listening::{Hear, Listener, listen};
 pub use message::{Failure, Received};
 pub use producer::{Acknowledgement, Outgoing, Placed, ProduceError, Producer};
@@ -25,6 +31,7 @@ pub use settings::KafkaSettings;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 /// Routes what librdkafka says into our log. A dead broker makes it say a lot, so it speaks at `debug`.
@@ -40,3 +47,5 @@ impl ClientContext for QuietClient {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
+
+impl ConsumerContext for QuietClient {}

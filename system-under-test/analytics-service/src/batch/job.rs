@@ -1,0 +1,219 @@
+//! One batch after the other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contracts::topic;
+use prometheus_client::metrics::counter::Counter;
+use service_kit::defences::Defences;
+use service_kit::kafka::{Bookmark, Bounds};
+use service_kit::metrics::Metrics;
+use service_kit::shutdown::Shutdown;
+use time::OffsetDateTime;
+
+use super::taken::Taken;
+use crate::defences::Defence;
+use crate::domain::claim::Honesty;
+use crate::domain::counting::WindowTime;
+use crate::domain::{Claims, Content, Counted, ObjectName, claim, count, object};
+use crate::lake::{Lake, LakeError};
+use crate::store::{Build, Store, StoreError};
+
+/// How a batch is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Pause between two batches.
+    pub interval: Duration,
+    /// Most objects that one batch takes in.
+    pub objects: usize,
+    /// Length of a window of event time. Seconds.
+    pub window_s: i64,
+}
+
+/// The batch job.
+pub struct Job {
+    lake: Lake,
+    store: Store,
+    bookmark: Bookmark,
+    defences: Defences<Defence>,
+    pace: Pace,
+    /// None when it has to be read from the database, at the start and after an error.
+    taken: Option<Taken>,
+    /// What the last build said; none when it is not known.
+    said: Option<Claims>,
+    idle_runs: i32,
+    builds: Counter,
+    failures: Counter,
+}
+
+/// Why a batch came to nothing. The next one does all of it again.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The data lake.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Objects that are new, as they were read.
+#[derive(Debug, Default)]
+struct Found {
+    whole: Vec<(ObjectName, Vec<Counted>)>,
+    damaged: Vec<String>,
+}
+
+impl Job {
+    /// A job that has done nothing yet.
+    pub fn new(
+        lake: Lake,
+        store: Store,
+        bookmark: Bookmark,
+        defences: Defences<Defence>,
+        pace: Pace,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            lake,
+            store,
+            bookmark,
+            defences,
+            pace,
+            taken: None,
+            said: None,
+            idle_runs: 0,
+            builds: metrics.counter("dashboard_builds", "Builds of the dashboards"),
+            failures: metrics.counter("dashboard_batches_failed", "Batches that came to nothing"),
+        }
+    }
+
+    /// Works until the service stops.
+    ///
+    /// # Errors
+    /// None: a batch that fails is done again.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), BatchError> {
+        while !shutdown.has_begun() {
+            if let Err(error) = self.once().await {
+                self.failures.inc();
+                tracing::warn!(%error, "a batch came to nothing and is done again");
+                self.forget();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.pace.interval) => {}
+                () = shutdown.begun() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// After an error nobody knows what the database holds.
+    fn forget(&mut self) {
+        self.taken = None;
+        self.said = None;
+        self.idle_runs = 0;
+    }
+
+    /// One batch: asks how far the topic goes, reads the objects that are new, and builds.
+    ///
+    /// # Errors
+    /// [`BatchError`].
+    pub async fn once(&mut self) -> Result<(), BatchError> {
+        let taken = match self.taken.take() {
+            Some(taken) => taken,
+            None => self.store.taken().await?,
+        };
+        // Asked first: whatever is written afterwards is none of this batch's claims.
+        let bounds = self.bookmark.bounds().await;
+        let bounds = bounds
+            .map(|bounds| in_pairs(&bounds))
+            .map_err(|error| error.to_string());
+        let found = self.read_new(&taken).await?;
+        let mut covered = taken;
+        for (name, _) in &found.whole {
+            covered.add(name);
+        }
+        let honesty = Honesty {
+            completeness: self.defences.on(Defence::Completeness),
+            freshness: self.defences.on(Defence::Freshness),
+        };
+        let bounds = bounds.as_ref().map_err(String::as_str);
+        let claims = claim(covered.coverage(), bounds, &found.damaged, honesty);
+        let nothing_new = found.whole.is_empty() && self.said.as_ref() == Some(&claims);
+        self.idle_runs = if nothing_new {
+            self.idle_runs.saturating_add(1)
+        } else {
+            0
+        };
+        self.store.note_idle_runs(self.idle_runs).await?;
+        if !nothing_new {
+            let build = Build {
+                objects: &found.whole,
+                claims: &claims,
+                built_at: OffsetDateTime::now_utc(),
+                window_s: self.pace.window_s,
+            };
+            self.store.build(&build).await?;
+            self.builds.inc();
+        }
+        self.keep_bookmark(&claims).await;
+        self.taken = Some(covered);
+        self.said = Some(claims);
+        Ok(())
+    }
+
+    async fn read_new(&self, taken: &Taken) -> Result<Found, BatchError> {
+        let listed = self.lake.list(topic::ORDER_EVENTS).await?;
+        let new = listed.into_iter().filter(|name| !taken.has(name));
+        let arrived = OffsetDateTime::now_utc();
+        let time = if self.defences.on(Defence::EventTime) {
+            WindowTime::Event
+        } else {
+            WindowTime::Arrival
+        };
+        let mut found = Found::default();
+        for name in new.take(self.pace.objects) {
+            let text = self.lake.read(&name).await?;
+            let lines = match object::read(&name, &text) {
+                Ok(lines) => lines,
+                Err(damage) => {
+                    tracing::warn!(object = %name, %damage, "an object is not taken in");
+                    found.damaged.push(format!("{name}: {damage}"));
+                    continue;
+                }
+            };
+            let events = lines.iter().filter_map(|line| match &line.content {
+                Content::Event(event) => Some(count(
+                    event,
+                    (name.partition, line.offset),
+                    arrived,
+                    time,
+                    self.pace.window_s,
+                )),
+                Content::Parked(_) => None,
+            });
+            let events = events.collect();
+            found.whole.push((name, events));
+        }
+        Ok(found)
+    }
+
+    /// How far the dashboards go, for whoever looks at the lag. It is kept again with the next batch if it is not now.
+    async fn keep_bookmark(&self, claims: &Claims) {
+        let next: BTreeMap<i32, i64> = claims
+            .partitions
+            .iter()
+            .map(|claim| (claim.partition, claim.counted_to))
+            .collect();
+        if let Err(error) = self.bookmark.keep(next).await {
+            tracing::info!(%error, "the queue was not told how far the dashboards go");
+        }
+    }
+}
+
+fn in_pairs(bounds: &BTreeMap<i32, Bounds>) -> BTreeMap<i32, (i64, i64)> {
+    bounds
+        .iter()
+        .map(|(partition, bounds)| (*partition, (bounds.first, bounds.end)))
+        .collect()
+}
