@@ -40,3 +40,39 @@ Feature: Layer 2, from the API gateway to the order service
     Then every promise is kept
     And at least 15 attempts are refused with "409 price_changed"
     And at least 15 orders are accepted
+
+  @F2.2 @without:gateway.jwt-verification/no-forged-order
+  Scenario: Forgers order in the names of customers
+    Given customers with forged tokens place 20 orders per second
+    And customers place 20 orders per second
+    When customers have placed 80 orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And no forged order is accepted
+    And at most 0 percent of the attempts fail
+
+  @F2.2 @without:gateway.jwks-refresh/failures-bounded
+  Scenario: The identity provider signs with a new key
+    Given customers place 40 orders per second
+    When customers have placed 20 orders
+    And the fault "signing-key-rotated" is injected until it was felt 20 times
+    And customers have placed 60 more orders
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 0 percent of the attempts fail
+
+  @F2.2 @without:gateway.jwks-refresh/failures-bounded
+  Scenario: The old signing key is good for nothing at once
+    # A customer whose token is refused fetches another one and tries again.
+    Given customers place 40 orders per second
+    When customers have placed 40 orders
+    And the fault "signing-key-replaced" is injected until it was felt 20 times
+    And customers have placed 80 more orders
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 30 percent of the attempts fail

@@ -10,6 +10,7 @@ use firedrill::{
         local::{LocalOptions, LocalTestbed},
     },
     topology::Topology,
+    workload::Identity,
 };
 use firedrill_oracle::{
     DrillVerdict, History, judge,
@@ -46,7 +47,7 @@ fn customer(pipeline: &dyn Pipeline) -> reqwest::Client {
 }
 
 /// Places an order for one unit; products are ordered more often than there are units.
-async fn place(client: &reqwest::Client, url: &str, number: usize) -> Operation {
+async fn place(client: &reqwest::Client, url: &str, token: &str, number: usize) -> Operation {
     let reference = format!("r-{number}");
     let key = format!("k-{number}");
     let product_id = product(number % 3).product_id;
@@ -58,7 +59,7 @@ async fn place(client: &reqwest::Client, url: &str, number: usize) -> Operation 
     let answer = client
         .post(format!("{url}/orders"))
         .header("Idempotency-Key", &key)
-        .header("X-Client-Id", "c-1")
+        .bearer_auth(token)
         .header("content-type", "application/json")
         .body(body.to_string())
         .send()
@@ -73,6 +74,7 @@ async fn place(client: &reqwest::Client, url: &str, number: usize) -> Operation 
         attempt: 1,
         customer: "c-1".to_owned(),
         idempotency_key: Some(key),
+        forged: None,
         started_us: 0,
         ended_us: 1,
         lines: vec![OrderLine {
@@ -148,9 +150,13 @@ async fn a_healthy_pipeline_is_observed_completely_and_every_promise_holds() {
     let products: Vec<Product> = (0..3).map(product).collect();
     observer.arrange_products(&products).await.unwrap();
     let client = customer(pipeline.as_ref());
+    let issuer = pipeline.identity_url().unwrap();
+    let authority = pipeline.certificate_authority_pem();
+    let identity = Identity::new(&issuer, authority, None, REST_LIMIT).unwrap();
+    let token = identity.token("c-1").await.unwrap();
     let mut records = vec![header()];
     for number in 0..9 {
-        let operation = place(&client, &pipeline.entry_url(), number).await;
+        let operation = place(&client, &pipeline.entry_url(), &token, number).await;
         records.push(Record::Operation(operation));
     }
     wait_for_rest(&observer).await;

@@ -114,6 +114,7 @@ fn journal() -> Vec<Record> {
             attempt: 1,
             customer: "c".into(),
             idempotency_key: None,
+            forged: None,
             started_us: 10,
             ended_us: 1_000_000,
             lines: Vec::new(),

@@ -116,8 +116,19 @@ async fn sell_one(pipeline: &dyn Pipeline) {
     let order = serde_json::json!({
         "reference": "r-1", "customer_id": "c-1", "lines": [{ "product_id": "p-0001", "quantity": 2 }],
     });
+    let identity = pipeline.identity_url().expect("somebody issues tokens");
+    let who = serde_json::json!({ "customer_id": "c-1", "password": "secret" });
+    let known = customer
+        .post(format!("{identity}/token"))
+        .json(&who)
+        .send()
+        .await
+        .expect("an answer");
+    let known: serde_json::Value = known.json().await.expect("JSON");
+    let token = known["access_token"].as_str().expect("a token");
     let placed = customer
         .post(&orders)
+        .bearer_auth(token)
         .header("Idempotency-Key", "k-1")
         .json(&order)
         .send()
@@ -130,7 +141,8 @@ async fn sell_one(pipeline: &dyn Pipeline) {
         let mut look = tokio::time::interval(Duration::from_millis(10));
         loop {
             look.tick().await;
-            let order = customer.get(&url).send().await.expect("an answer");
+            let order = customer.get(&url).bearer_auth(token).send().await;
+            let order = order.expect("an answer");
             let order: serde_json::Value = order.json().await.expect("JSON");
             let state = order["state"].as_str().unwrap_or_default().to_owned();
             if ["fulfilled", "declined", "refunded", "cancelled"].contains(&state.as_str()) {

@@ -208,6 +208,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "topology.toml:4:8: `shop` has no port `pblic` (did you mean `public`?)",
         ),
         (
+            "entry = \"shop/public\"",
+            "entry = \"shop/public\"\nidentity = \"kafka\"",
+            "topology.toml:4:12: customers cannot enter at `kafka/kafka` (name a port that speaks `http` or `https`)",
+        ),
+        (
             "{ name = \"store\" }",
             "{ name = \"store\", migrations = \"nowhere\" }",
             "topology.toml:32:43: migrations `nowhere` cannot be read: No such file or directory (os error 2) \

@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use firedrill::testbed::local::lease;
@@ -38,54 +37,16 @@ fn start(arguments: &[&str]) -> Up {
     Up(child)
 }
 
-/// The words of a command as a shell reads them; in single quotes everything is literal.
-fn words(command: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for (place, piece) in command.split('\'').enumerate() {
-        if place % 2 == 1 {
-            words.last_mut().expect("one at least").push_str(piece);
-            continue;
-        }
-        let mut parts = piece.split(' ');
-        let first = parts.next().unwrap_or_default();
-        words.last_mut().expect("one at least").push_str(first);
-        words.extend(parts.map(str::to_owned));
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// Carries a printed curl command out.
-async fn carry_out(command: &str) -> (u16, Value) {
-    let words = words(command);
-    let after = |flag: &str| {
-        let place = words.iter().position(|word| word == flag);
-        place.and_then(|place| words.get(place + 1)).cloned()
-    };
-    let authority = std::fs::read(after("--cacert").expect("an authority")).expect("its file");
-    let authority = reqwest::Certificate::from_pem(&authority).expect("PEM");
-    // Fails where another test has chosen the provider already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([authority])
-        .timeout(Duration::from_secs(20))
-        .build()
-        .expect("a client");
-    let url = words.last().expect("an address");
-    let mut request = match after("-d") {
-        Some(body) => client.post(url).body(body),
-        None => client.get(url),
-    };
-    for pair in words.windows(2).filter(|pair| pair[0] == "-H") {
-        let (name, value) = pair[1].split_once(": ").expect("a header");
-        request = request.header(name, value);
-    }
-    let answer = request.send().await.expect("an answer");
-    (
-        answer.status().as_u16(),
-        answer.json().await.expect("a JSON body"),
-    )
+/// Types printed commands into one shell; what the last one prints.
+fn typed(commands: &[&str]) -> Value {
+    let ended = Command::new("sh")
+        .args(["-euc", &commands.join("\n")])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("a shell");
+    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{commands:?} printed {printed}");
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 
 #[tokio::test]
@@ -117,15 +78,12 @@ async fn the_printed_addresses_serve_an_order_and_an_interrupt_leaves_nothing() 
         "{text}"
     );
 
-    let (status, placed) = carry_out(line_with(" -d ")).await;
-    assert_eq!(status, 201, "{placed}");
+    let token = line_with("TOKEN=").as_str();
+    let placed = typed(&[token, line_with("/orders'")]);
     let order_id = placed["order_id"].as_str().expect("an id");
-    let (status, order) = carry_out(&line_with("ORDER_ID").replace("ORDER_ID", order_id)).await;
-    assert_eq!(
-        (status, &order["order_id"]),
-        (200, &placed["order_id"]),
-        "{order}"
-    );
+    let look = line_with("ORDER_ID").replace("ORDER_ID", order_id);
+    let order = typed(&[token, &look]);
+    assert_eq!(order["order_id"], placed["order_id"], "{order}");
 
     let url = line_with("postgres://")
         .split_whitespace()

@@ -4,7 +4,7 @@ use crate::join::Joined;
 use crate::memory;
 use crate::names::Products;
 use crate::record::{Expectation, FactKind};
-use crate::row::OutcomeRow;
+use crate::row::{OperationRow, OutcomeRow};
 use crate::verdict::{Evidence, Headline, Offences, Subject, Verdict};
 
 impl Expectation {
@@ -23,6 +23,7 @@ impl Expectation {
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
             Self::OrdersInState { .. } => &[FactKind::Order],
             Self::ParkedMessages { .. } => &[FactKind::Parked],
+            Self::NoForgedOrder => &[FactKind::Order],
         }
     }
 
@@ -61,6 +62,7 @@ impl Expectation {
             } => parked_messages(joined, topic, *at_least, *at_most),
             Self::FaultFelt { fault, at_most } => fault_felt(joined, fault, *at_most),
             Self::MemoryGrowth { at_most } => memory::growth_bounded(joined.history, *at_most),
+            Self::NoForgedOrder => no_forged_order(joined),
         }
     }
 }
@@ -93,14 +95,14 @@ fn share(
     words: &str,
     is_meant: impl Fn(OutcomeRow) -> bool,
 ) -> Verdict {
-    let operations = &joined.history.rows.operations;
-    let all = operations.len() as u64;
+    let operations = honest_operations(joined);
+    let all = operations.clone().count() as u64;
     if all == 0 {
         return Verdict::Undetermined {
             reason: "no customer attempted anything".to_owned(),
         };
     }
-    let mut offences = operations.iter().filter(|row| is_meant(row.outcome));
+    let mut offences = operations.filter(|row| is_meant(row.outcome));
     let first = offences.next().map(|row| Subject::Intent(row.intent));
     let count = u64::from(first.is_some()) + offences.count() as u64;
     let share = count as f64 / all as f64;
@@ -115,12 +117,49 @@ fn share(
     broken(joined, count, all, sentence, first)
 }
 
+/// The attempts of customers, without those of forgers.
+fn honest_operations<'h>(joined: &Joined<'h>) -> impl Iterator<Item = &'h OperationRow> + Clone {
+    let operations = joined.history.rows.operations.iter();
+    operations.filter(|row| row.forged.is_none())
+}
+
+fn no_forged_order(joined: &Joined<'_>) -> Verdict {
+    const HEADLINE: Headline = Headline {
+        of: "attempts with a forged token",
+        one: "led to an order",
+        several: "led to orders",
+    };
+    let mut offences = Offences::new(joined);
+    let mut tried = 0;
+    for row in &joined.history.rows.operations {
+        let Some(flaw) = row.forged else { continue };
+        tried += 1;
+        let answered = match row.outcome {
+            OutcomeRow::Done(order) => Some(order),
+            _ => None,
+        };
+        let Some(order) = answered.or_else(|| joined.orders_of(row.intent).next()) else {
+            continue;
+        };
+        offences.add(Subject::Intent(row.intent), 1, || {
+            format!(
+                "order {} was accepted from somebody who is not {}: the token was forged ({})",
+                joined.order_id(order),
+                joined.word(row.customer),
+                joined.word(flaw)
+            )
+        });
+    }
+    if tried == 0 {
+        return Verdict::Undetermined {
+            reason: "nobody came with a forged token".to_owned(),
+        };
+    }
+    offences.verdict(tried, &HEADLINE)
+}
+
 fn accepted_orders(joined: &Joined<'_>, at_least: u64) -> Verdict {
-    let mut accepted: Vec<_> = joined
-        .history
-        .rows
-        .operations
-        .iter()
+    let mut accepted: Vec<_> = honest_operations(joined)
         .filter_map(|row| match row.outcome {
             OutcomeRow::Done(order) => Some(order),
             _ => None,

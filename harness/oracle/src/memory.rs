@@ -149,6 +149,7 @@ mod tests {
                 ended_us: second * 1_000_000,
                 lines: Vec::new(),
                 amount_minor: 1,
+                forged: None,
                 outcome: Outcome::Refused {
                     reason: "closed".into(),
                 },

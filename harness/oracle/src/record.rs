@@ -161,6 +161,9 @@ pub struct Operation {
     pub customer: String,
     /// The idempotency key that was sent, if one was.
     pub idempotency_key: Option<String>,
+    /// What was wrong with the token that was sent, if it was a forged one: `expired`, `alg_none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forged: Option<String>,
     /// When the attempt started.
     pub started_us: u64,
     /// When its outcome was known.
@@ -544,11 +547,13 @@ pub enum Expectation {
         /// Attempts, of one kind, for one order.
         at_most: u64,
     },
-    /// The share of customers' attempts that failed (refused or unknown) stays within bounds.
+    /// The share of customers' attempts that failed (refused or unknown) stays within bounds; forgers are no customers.
     FailedShare {
         /// Share from 0 to 1.
         at_most: f64,
     },
+    /// Nobody with a forged token got an order. Needs somebody who tried.
+    NoForgedOrder,
     /// At least so many attempts were answered with an accepted order.
     AcceptedOrders {
         /// Orders.
@@ -615,7 +620,7 @@ pub enum Expectation {
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
@@ -628,6 +633,7 @@ impl Expectation {
         "answers-in-time",
         "fault-felt-bounded",
         "memory-flat",
+        "no-forged-order",
     ];
 
     /// The name under which a broken expectation is reported, as `@without:` tags name it.
@@ -645,6 +651,7 @@ impl Expectation {
             Self::UnansweredShare { .. } => "answers-in-time",
             Self::FaultFelt { .. } => "fault-felt-bounded",
             Self::MemoryGrowth { .. } => "memory-flat",
+            Self::NoForgedOrder => "no-forged-order",
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) struct OperationRow {
     pub(crate) attempt: u32,
     pub(crate) customer: Key<Words>,
     pub(crate) idempotency_key: Option<Key<Words>>,
+    /// What was wrong with the token, if it was a forged one.
+    pub(crate) forged: Option<Key<Words>>,
     pub(crate) started_us: u64,
     pub(crate) ended_us: u64,
     /// Where the ordered lines begin among those of all operations, and how many they are.

@@ -159,8 +159,11 @@ fn asked(joined: &Joined<'_>, operation: &OperationRow) -> String {
         || "no key".to_owned(),
         |key| format!("key {}", joined.word(key)),
     );
+    let token = operation.forged.map_or_else(String::new, |flaw| {
+        format!(", forged token: {}", joined.word(flaw))
+    });
     format!(
-        "customer {} orders {} for {} (reference {}, attempt {}, {key})",
+        "customer {} orders {} for {} (reference {}, attempt {}, {key}{token})",
         joined.word(operation.customer),
         wanted.join(", "),
         joined.money(operation.amount_minor),

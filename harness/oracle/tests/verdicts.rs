@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod pipeline;
 
-use firedrill_oracle::record::{FactKind, Settlement};
+use firedrill_oracle::record::{FactKind, Operation, Outcome, Settlement};
 use firedrill_oracle::verdict::SUBJECTS_NAMED;
 use firedrill_oracle::{
     DrillVerdict, Expectation, Fact, History, Judgement, LineError, Record, judge, parse_line,
@@ -270,6 +270,59 @@ fn lines_are_read_or_refused() {
             .iter()
             .any(|reason| reason.sentence.contains("cut off"))
     );
+}
+
+/// What a forger tried and what came of it, ahead of everything else.
+fn with_forger(records: Vec<Record>, outcome: Outcome) -> Vec<Record> {
+    let tried = Record::Operation(Operation {
+        reference: "forger-1".to_owned(),
+        attempt: 1,
+        customer: "customer-001".to_owned(),
+        idempotency_key: None,
+        forged: Some("alg_none".to_owned()),
+        started_us: 1,
+        ended_us: 2,
+        lines: Vec::new(),
+        amount_minor: 0,
+        outcome,
+    });
+    with(records, [tried])
+}
+
+#[test]
+fn a_forger_must_come_and_must_get_nothing() {
+    let expected = || Record::Expectation(Expectation::NoForgedOrder);
+    let refused = || Outcome::Refused {
+        reason: "401 token_algorithm".to_owned(),
+    };
+    let nobody = judged(with(healthy(), [expected()]));
+    assert_eq!(nobody.verdict, DrillVerdict::Undetermined, "{nobody:#?}");
+    let held = judged(with(with_forger(healthy(), refused()), [expected()]));
+    assert_eq!(held.verdict, DrillVerdict::Passed, "{held:#?}");
+    let share = Expectation::FailedShare { at_most: 0.1 };
+    let apart = judged(with(
+        with_forger(healthy(), refused()),
+        [Record::Expectation(share)],
+    ));
+    assert_eq!(apart.verdict, DrillVerdict::Passed, "{apart:#?}");
+    let order_id = healthy().iter().find_map(|record| match record {
+        Record::Operation(operation) => match &operation.outcome {
+            Outcome::Done { order_id } => Some(order_id.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let done = Outcome::Done {
+        order_id: order_id.expect("an accepted order"),
+    };
+    let broken = judged(with(with_forger(healthy(), done), [expected()]));
+    assert_eq!(broken.verdict, DrillVerdict::Violated, "{broken:#?}");
+    let finding = broken
+        .findings
+        .iter()
+        .find(|finding| finding.name == "no-forged-order");
+    let sentence = &finding.expect("the finding").sentence;
+    assert!(sentence.contains("alg_none"), "{sentence}");
 }
 
 #[test]

@@ -143,6 +143,18 @@ fn describe(
     let mut text = String::new();
     writeln!(text, "The pipeline runs.\n")?;
     writeln!(text, "customers      {}", pipeline.entry_url())?;
+    if let Some(url) = pipeline.page_url() {
+        writeln!(
+            text,
+            "shop           {url} (for a browser that trusts these certificates)"
+        )?;
+    }
+    if let Some(url) = pipeline.identity_url() {
+        writeln!(
+            text,
+            "tokens         {url} (whoever comes first under a name chooses its password)"
+        )?;
+    }
     writeln!(text, "certificates   {}\n", authority.display())?;
     for component in system.topology.components.values() {
         for instance in pipeline.instances(&component.name) {
@@ -209,7 +221,10 @@ fn describe_products(
         first.units
     )?;
     let intent = Generator::new(seed, assortment.clone(), NAME).next_intent(true, 1);
-    for command in example::curl_commands(&intent, &pipeline.entry_url(), authority) {
+    let issuer = pipeline.identity_url();
+    let commands =
+        example::curl_commands(&intent, &pipeline.entry_url(), issuer.as_deref(), authority);
+    for command in commands {
         writeln!(text, "  {command}")?;
     }
     Ok(())

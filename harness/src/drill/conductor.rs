@@ -29,7 +29,7 @@ use crate::{
     fault::Injection,
     system::Observer,
     testbed::{Pipeline, PipelineRequest, TestbedError},
-    workload::{Assortment, Customers, CustomersReport, browser::Shopper},
+    workload::{Assortment, Customers, CustomersReport, Identity, browser::Shopper},
 };
 
 /// How long the pipeline may take to come to rest where the scenario does not say.
@@ -108,6 +108,7 @@ pub struct Drill {
     customers: Vec<Customers>,
     shopper: Option<Shopper>,
     groups_of_customers: u64,
+    identity: Option<Arc<Identity>>,
     so_far: CustomersReport,
     injected: Vec<Injected>,
     injections: usize,
@@ -155,6 +156,7 @@ impl Drill {
             customers: Vec::new(),
             shopper: None,
             groups_of_customers: 0,
+            identity: None,
             so_far: CustomersReport::default(),
             injected: Vec::new(),
             injections: 0,

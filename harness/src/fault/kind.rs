@@ -9,7 +9,7 @@ use super::{
     BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock,
     ExternalScript, FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated,
     MessagesProduced, Mistake, Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked,
-    Witness,
+    SigningKeyRotated, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -149,6 +149,7 @@ kinds! {
     OffsetsReset,
     RowsLocked,
     Deadlock,
+    SigningKeyRotated,
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod offsets_reset;
 mod process_killed;
 mod process_paused;
 mod rows_locked;
+mod signing_key_rotated;
 
 pub use broker_stopped::BrokerStopped;
 pub use connection_cut::ConnectionCut;
@@ -49,6 +50,7 @@ pub use on_links::Direction;
 pub use process_killed::{AtRandom, EndSignal, ProcessKilled};
 pub use process_paused::ProcessPaused;
 pub use rows_locked::RowsLocked;
+pub use signing_key_rotated::SigningKeyRotated;
 pub use target::{LinkName, Mistake, Named, component_of};
 pub use witness::{Felt, FeltBy, Witness};
 

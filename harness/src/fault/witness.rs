@@ -65,6 +65,8 @@ witnesses! {
     ProducedRead = "produced messages read",
     /// The broker's own offsets say how many messages the group has read for a second time.
     ReadAgain = "messages read again",
+    /// The identity provider counts the tokens that customers got under the new key.
+    TokensUnderNewKey = "tokens under the new key",
     /// The database counts the statements that waited for the lock.
     StatementsWaiting = "statements that waited for the lock",
     /// The database counts the deadlocks that it resolved by ending a transaction (40P01); those in which it ended the fault's own are left out.

@@ -12,6 +12,7 @@ mod http;
 pub mod kafka;
 pub mod postgres;
 pub mod signals;
+pub mod signing_keys;
 pub mod toxiproxy;
 pub mod webdriver;
 

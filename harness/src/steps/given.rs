@@ -71,6 +71,21 @@ async fn customers_without_keys(world: &mut DrillWorld, rate: u32) {
         .await;
 }
 
+#[given(regex = r"^customers with forged tokens place (\d+) orders? per second$")]
+async fn forgers(world: &mut DrillWorld, rate: u32) {
+    let habits = Habits {
+        forged: true,
+        ..Habits::default()
+    };
+    world
+        .phase(async |drill| {
+            drill
+                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
+                .await
+        })
+        .await;
+}
+
 #[given(regex = r"^customers who try up to (\d+) times place (\d+) orders? per second$")]
 async fn persistent_customers(world: &mut DrillWorld, attempts: u32, rate: u32) {
     let habits = Habits {

@@ -41,6 +41,11 @@ async fn shown_stock(world: &mut DrillWorld) {
     expect(world, Expectation::ShownStockTrue).await;
 }
 
+#[then(regex = r"^no forged order is accepted$")]
+async fn no_forged_order(world: &mut DrillWorld) {
+    expect(world, Expectation::NoForgedOrder).await;
+}
+
 #[then(regex = r"^exactly (\d+) units? (?:is|are) sold$")]
 async fn units_sold(world: &mut DrillWorld, exactly: i64) {
     expect(

@@ -70,6 +70,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Given",
+        "customers with forged tokens place 10 orders per second",
+        "They come in the names of other customers: with tokens that are expired, for somebody else, wrongly or not signed, in turn. They are not counted among the customers.",
+    ),
+    step(
+        "Given",
         "customers who try up to 3 times place 20 orders per second",
         "As before, but a customer whose outcome is unknown tries again with the same key.",
     ),
@@ -207,6 +212,11 @@ pub const STEPS: &[StepDocument] = &[
         "Then",
         "the stock that is shown is true",
         "Once everything has come to rest every instance shows as many units as there are.",
+    ),
+    step(
+        "Then",
+        "no forged order is accepted",
+        "Nobody with a forged token got an order; somebody must have tried.",
     ),
     step(
         "Then",

@@ -94,6 +94,8 @@ pub trait Pipeline: Send + Sync {
     /// # Errors
     /// [`TestbedError::Unsupported`] where there is no browser; or it did not start.
     fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>>;
+    /// Where customers get their tokens, through the proxy of their link; none where they need none.
+    fn identity_url(&self) -> Option<String>;
     /// The certificate authority of this drill, PEM.
     fn certificate_authority_pem(&self) -> &str;
     /// A connection string to a component's database that passes no proxy.

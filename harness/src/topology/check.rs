@@ -307,7 +307,11 @@ impl Check<'_> {
 
     fn entry(&mut self) {
         let entry = Some(&self.topology.entry);
-        for (key, way_in) in [("entry", entry), ("page", self.topology.page.as_ref())] {
+        for (key, way_in) in [
+            ("entry", entry),
+            ("page", self.topology.page.as_ref()),
+            ("identity", self.topology.identity.as_ref()),
+        ] {
             let Some(way_in) = way_in else { continue };
             let spoken = self.topology.protocol(way_in);
             if spoken.is_some_and(|spoken| !matches!(spoken, Protocol::Http | Protocol::Https)) {

@@ -17,6 +17,7 @@ impl Topology {
         };
         let mut links = BTreeSet::from([of_customers(&self.entry)]);
         links.extend(self.page.iter().map(of_customers));
+        links.extend(self.identity.iter().map(of_customers));
         for component in self.started() {
             let templates = self.settings_of(component).into_values();
             for template in templates.chain(&component.arguments) {

@@ -36,6 +36,8 @@ pub struct Topology {
     pub entry: PortReference,
     /// Where customers find the page in which they shop with a browser, `frontend/public`.
     pub page: Option<PortReference>,
+    /// Who gives customers their tokens, `identity-provider/public`; none where they need none.
+    pub identity: Option<PortReference>,
 }
 
 /// One part of the system.

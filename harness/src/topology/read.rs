@@ -86,16 +86,8 @@ impl<'a> Reader<'a> {
                 port: String::new(),
             }
         });
-        let page = shape.customers.page.as_ref().and_then(|page| {
-            let resolved = resolve(&self.ports, page);
-            resolved
-                .map_err(|(message, remedy)| {
-                    let span = self.document.value(&["customers", "page"]);
-                    self.found
-                        .push(self.document.complain(span, message, remedy));
-                })
-                .ok()
-        });
+        let page = self.way_in("page", shape.customers.page.as_deref());
+        let identity = self.way_in("identity", shape.customers.identity.as_deref());
         let defences = shape
             .defence
             .iter()
@@ -116,7 +108,19 @@ impl<'a> Reader<'a> {
             defences,
             entry,
             page,
+            identity,
         }
+    }
+
+    /// Another port that customers reach, where one is named.
+    fn way_in(&mut self, key: &str, named: Option<&str>) -> Option<PortReference> {
+        let resolved = resolve(&self.ports, named?);
+        let told = resolved.map_err(|(message, remedy)| {
+            let span = self.document.value(&["customers", key]);
+            self.found
+                .push(self.document.complain(span, message, remedy));
+        });
+        told.ok()
     }
 
     fn component(&mut self, name: &str, shape: &ComponentShape) -> Component {

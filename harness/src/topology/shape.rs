@@ -32,6 +32,9 @@ pub(super) struct CustomersShape {
     pub(super) entry: String,
     /// Component and port of the page in which they shop with a browser, `frontend/public`.
     pub(super) page: Option<String>,
+    /// Component and port of the provider that gives customers their tokens, `identity-provider/public`; customers send
+    /// no tokens when it is left out.
+    pub(super) identity: Option<String>,
 }
 
 /// A setting: a text with placeholders such as `{link:postgres}`, or a number, or true or false.

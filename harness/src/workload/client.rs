@@ -59,9 +59,12 @@ impl Client {
     }
 
     /// Asks once to give an order up. What becomes of that shows in the order; a customer who gets no answer leaves it be.
-    pub async fn cancel_order(&self, order_id: &str, customer: &str) {
+    pub async fn cancel_order(&self, order_id: &str, customer: &str, token: Option<&str>) {
         let url = format!("{}/orders/{order_id}/cancel", self.entry_url);
-        let request = self.http.post(url).header("x-client-id", customer);
+        let mut request = self.http.post(url).header("x-client-id", customer);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
         if let Err(error) = request.send().await {
             tracing::debug!(
                 order_id,
@@ -71,8 +74,13 @@ impl Client {
         }
     }
 
-    /// Tries once to place the order, with a note of so many characters.
-    pub async fn place_order(&self, intent: &Intent, note_characters: usize) -> Seen {
+    /// Tries once to place the order, with a note of so many characters, and with a token where one is needed.
+    pub async fn place_order(
+        &self,
+        intent: &Intent,
+        note_characters: usize,
+        token: Option<&str>,
+    ) -> Seen {
         let mut body = order_body(intent);
         if note_characters > 0 {
             body["note"] = "n".repeat(note_characters).into();
@@ -84,6 +92,9 @@ impl Client {
             .json(&body);
         if let Some(key) = &intent.idempotency_key {
             request = request.header("idempotency-key", key);
+        }
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
         }
         let response = match request.send().await {
             Ok(response) => response,
@@ -128,7 +139,8 @@ pub(super) fn order_body(intent: &Intent) -> serde_json::Value {
     })
 }
 
-async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+/// Reads an answer's body, within a limit.
+pub(super) async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
         if body.len() + chunk.len() > LONGEST_ANSWER_BYTES {
@@ -142,7 +154,7 @@ async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, String>
 }
 
 /// An error with its causes, innermost last, without saying anything twice.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     client::Client,
     generator::{Generator, Intent},
-    outcome,
+    identity::{FLAWS, Identity},
+    outcome::{self, Seen},
     pace::{OPEN_LOOP_LIMIT, Pace},
 };
 
@@ -38,6 +39,8 @@ pub struct Habits {
     pub cancels: bool,
     /// Length of the note that they write beside an order, in characters.
     pub note_characters: usize,
+    /// Whether they come with forged tokens, each kind in turn.
+    pub forged: bool,
 }
 
 impl Default for Habits {
@@ -49,6 +52,7 @@ impl Default for Habits {
             most_lines: 3,
             cancels: false,
             note_characters: 0,
+            forged: false,
         }
     }
 }
@@ -81,6 +85,8 @@ struct Counters {
 
 struct Shop {
     client: Client,
+    identity: Option<Arc<Identity>>,
+    forgeries: AtomicUsize,
     sink: OperationSink,
     clock: Instant,
     counters: Counters,
@@ -104,35 +110,44 @@ impl Drop for Customers {
 }
 
 impl Customers {
-    /// Lets customers come. `clock` is the moment the drill began; times in the journal count from there.
+    /// Lets customers come. `clock` is the moment the drill began; times in the journal count from there. Without an
+    /// `identity` nobody sends a token.
     pub fn start(
         client: Client,
+        identity: Option<Arc<Identity>>,
         generator: Generator,
         pace: Pace,
         habits: Habits,
         clock: Instant,
         sink: OperationSink,
     ) -> Self {
-        let shop = Shop::open(client, habits, clock, sink);
+        let shop = Shop::open(client, identity, habits, clock, sink);
         let stop = CancellationToken::new();
         let work = tokio::spawn(run(shop.clone(), generator, pace, stop.clone()));
         Self { shop, stop, work }
     }
 
-    /// Lets these customers come at the same moment, each once.
+    /// Lets these customers come at the same moment, each once; they have got their tokens before.
     pub fn start_at_once(
         client: Client,
+        identity: Option<Arc<Identity>>,
         intents: Vec<Intent>,
         habits: Habits,
         clock: Instant,
         sink: OperationSink,
     ) -> Self {
-        let shop = Shop::open(client, habits, clock, sink);
-        let mut under_way: JoinSet<()> = intents
-            .into_iter()
-            .map(|intent| carry_out(shop.clone(), intent))
-            .collect();
-        let work = tokio::spawn(async move { while under_way.join_next().await.is_some() {} });
+        let shop = Shop::open(client, identity, habits, clock, sink);
+        let rushing = shop.clone();
+        let work = tokio::spawn(async move {
+            let passes = intents.iter().map(|intent| rushing.pass(&intent.customer));
+            // Whoever has got none asks again when its turn comes, and is refused if there is still none.
+            let _kept = futures::future::join_all(passes).await;
+            let mut under_way: JoinSet<()> = intents
+                .into_iter()
+                .map(|intent| carry_out(rushing.clone(), intent))
+                .collect();
+            while under_way.join_next().await.is_some() {}
+        });
         Self {
             shop,
             stop: CancellationToken::new(),
@@ -173,9 +188,17 @@ impl Customers {
 }
 
 impl Shop {
-    fn open(client: Client, habits: Habits, clock: Instant, sink: OperationSink) -> Arc<Self> {
+    fn open(
+        client: Client,
+        identity: Option<Arc<Identity>>,
+        habits: Habits,
+        clock: Instant,
+        sink: OperationSink,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
+            identity,
+            forgeries: AtomicUsize::new(0),
             sink,
             clock,
             counters: Counters::default(),
@@ -243,13 +266,73 @@ async fn open_loop(
     }
 }
 
-async fn carry_out(shop: Arc<Shop>, intent: Intent) {
-    for attempt in 1..=shop.habits.attempts.max(1) {
-        let started_us = micros(shop.clock);
-        let outcome = tokio::select! {
-            seen = shop.client.place_order(&intent, shop.habits.note_characters) => outcome::decide(seen),
-            () = shop.abandon.cancelled() => Outcome::Unknown { reason: "the customer gave up".into() },
+/// What a customer comes with.
+struct Pass {
+    /// None where no token is needed.
+    token: Option<String>,
+    /// What is wrong with it, if it is forged.
+    flaw: Option<&'static str>,
+}
+
+impl Shop {
+    /// Gets what the customer comes with; no part of the attempt. The reason when there is nothing to come with.
+    async fn pass(&self, customer: &str) -> Result<Pass, String> {
+        let Some(identity) = &self.identity else {
+            return Ok(Pass {
+                token: None,
+                flaw: None,
+            });
         };
+        let flaw = self.habits.forged.then(|| {
+            let turn = self.forgeries.fetch_add(1, Ordering::Relaxed);
+            FLAWS[turn % FLAWS.len()]
+        });
+        let token = match flaw {
+            Some(flaw) => identity.forged(customer, flaw).await,
+            None => identity.token(customer).await,
+        };
+        token.map(|token| Pass {
+            token: Some(token),
+            flaw,
+        })
+    }
+
+    /// One attempt and what came of it; whether it was the token that was refused.
+    async fn attempt(&self, intent: &Intent, pass: &Result<Pass, String>) -> (Outcome, bool) {
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(reason) => {
+                let reason = format!("no token: {reason}");
+                return (outcome::decide(Seen::NotSent { reason }), false);
+            }
+        };
+        let seen = self
+            .client
+            .place_order(intent, self.habits.note_characters, pass.token.as_deref())
+            .await;
+        let refused = matches!(seen, Seen::Answer { status: 401, .. }) && pass.flaw.is_none();
+        if let (true, Some(identity), Some(token)) = (refused, &self.identity, &pass.token) {
+            identity.forget(&intent.customer, token);
+        }
+        (outcome::decide(seen), refused && pass.token.is_some())
+    }
+}
+
+async fn carry_out(shop: Arc<Shop>, intent: Intent) {
+    // A customer whose token was refused gets another one and tries again, once; that is not one of the usual attempts.
+    let mut may_renew = true;
+    let mut usual = 0;
+    for attempt in 1.. {
+        let pass = tokio::select! {
+            pass = shop.pass(&intent.customer) => pass,
+            () = shop.abandon.cancelled() => return,
+        };
+        let started_us = micros(shop.clock);
+        let (outcome, token_refused) = tokio::select! {
+            done = shop.attempt(&intent, &pass) => done,
+            () = shop.abandon.cancelled() => (Outcome::Unknown { reason: "the customer gave up".into() }, false),
+        };
+        let renews = token_refused && may_renew;
         let again = matches!(outcome, Outcome::Unknown { .. }) && intent.idempotency_key.is_some();
         let accepted = match &outcome {
             Outcome::Done { order_id } => Some(order_id.clone()),
@@ -261,6 +344,11 @@ async fn carry_out(shop: Arc<Shop>, intent: Intent) {
             attempt,
             customer: intent.customer.clone(),
             idempotency_key: intent.idempotency_key.clone(),
+            forged: pass
+                .as_ref()
+                .ok()
+                .and_then(|pass| pass.flaw)
+                .map(ToOwned::to_owned),
             started_us,
             ended_us: micros(shop.clock),
             lines: intent.lines.clone(),
@@ -269,12 +357,18 @@ async fn carry_out(shop: Arc<Shop>, intent: Intent) {
         });
         shop.attempted.send_modify(|attempted| *attempted += 1);
         if let Some(order_id) = accepted.filter(|_| shop.habits.cancels) {
+            let token = pass.as_ref().ok().and_then(|pass| pass.token.as_deref());
             tokio::select! {
-                () = shop.client.cancel_order(&order_id, &intent.customer) => {}
+                () = shop.client.cancel_order(&order_id, &intent.customer, token) => {}
                 () = shop.abandon.cancelled() => return,
             }
         }
-        if !again || attempt == shop.habits.attempts {
+        if renews {
+            may_renew = false;
+            continue;
+        }
+        usual += 1;
+        if !again || usual >= shop.habits.attempts {
             return;
         }
         tokio::select! {

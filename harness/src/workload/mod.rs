@@ -5,6 +5,7 @@
 //! - [`outcome`]: what an answer means, decided in one table
 //! - [`client`]: one attempt over HTTPS
 //! - [`example`]: the same attempt as a command to type
+//! - [`identity`]: who customers are, and their tokens
 //! - [`customers`]: the running load
 //! - [`browser`]: a customer who shops in the page, in a real browser
 
@@ -13,10 +14,12 @@ pub mod client;
 pub mod customers;
 pub mod example;
 pub mod generator;
+pub mod identity;
 pub mod outcome;
 pub mod pace;
 
 pub use client::{Client, ClientError};
 pub use customers::{Customers, CustomersReport, Habits};
 pub use generator::{Assortment, Generator, Intent};
+pub use identity::Identity;
 pub use pace::Pace;

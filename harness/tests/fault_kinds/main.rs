@@ -4,6 +4,7 @@
 //! The system is small, but every part of it is real: processes, proxies, broker, database, provider.
 
 mod database;
+mod identity;
 mod injection;
 mod links;
 mod pipeline;

@@ -204,6 +204,10 @@ impl Pipeline for SmallPipeline {
         async { Err(failed("opening a browser", "there is no page")) }.boxed()
     }
 
+    fn identity_url(&self) -> Option<String> {
+        None
+    }
+
     fn certificate_authority_pem(&self) -> &str {
         ""
     }

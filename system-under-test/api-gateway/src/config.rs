@@ -14,6 +14,8 @@ use crate::defences::Protection;
 use crate::http::EdgeLimits;
 use crate::limit::ClientLimit;
 use crate::route::{RouteTable, Upstream};
+use crate::token::Expected;
+use crate::token::keys::KeySource;
 use crate::upstream::UpstreamLimits;
 use crate::upstream::rotation::EjectionPolicy;
 
@@ -33,6 +35,10 @@ pub struct Config {
     pub routes: RouteTable,
     /// Instances of each service.
     pub services: BTreeMap<Upstream, Vec<SocketAddr>>,
+    /// Whose tokens are good.
+    pub tokens: Expected,
+    /// Where the keys come from that tokens are checked with; none when nobody checks them.
+    pub keys: Option<KeySource>,
     /// Bounds of what customers may do.
     pub edge: EdgeLimits,
     /// Bounds of what is done to each service.
@@ -44,6 +50,8 @@ pub struct Config {
 impl Config {
     /// Reads the settings.
     pub fn read(settings: &mut Settings) -> Self {
+        let defences: Defences<Protection> = settings.defences();
+        let verifies = defences.on(Protection::JwtVerification);
         Self {
             public: TlsFiles::read(settings),
             pages: CrossOrigin::read(settings),
@@ -52,9 +60,15 @@ impl Config {
                 .into_iter()
                 .map(|service| (service, settings.required_addresses(service.setting())))
                 .collect(),
+            tokens: Expected {
+                issuer: settings.text("TOKEN_ISSUER", ""),
+                audience: settings.text("TOKEN_AUDIENCE", ""),
+                leeway: settings.duration_s("TOKEN_LEEWAY_S", 5),
+            },
+            keys: verifies.then(|| keys(settings)),
             edge: edge(settings),
             upstream: upstream(settings),
-            defences: settings.defences(),
+            defences,
         }
     }
 }
@@ -70,6 +84,31 @@ fn routes(settings: &mut Settings) -> RouteTable {
         }
         RouteTable::default()
     })
+}
+
+fn keys(settings: &mut Settings) -> KeySource {
+    settings.required_text(
+        "TOKEN_ISSUER",
+        "the identity provider's name in tokens, such as https://identity.example",
+    );
+    settings.required_text(
+        "TOKEN_AUDIENCE",
+        "this API's name in tokens, such as https://api.shop.example",
+    );
+    let provider = settings.required_text(
+        "IDENTITY_PROVIDER_URL",
+        "where the identity provider is, such as https://127.0.0.1:8443",
+    );
+    KeySource {
+        url: format!("{}/.well-known/jwks.json", provider.trim_end_matches('/')),
+        authority_file: settings.required_path(
+            "CA_FILE",
+            "the path of the certificates, in PEM, that the identity provider's may come from",
+        ),
+        timeout: settings.duration_ms("KEYS_TIMEOUT_MS", 2_000),
+        interval: Duration::from_secs(settings.number("KEYS_REFRESH_S", 60, 1..=86_400)),
+        pause: settings.duration_ms("KEYS_PAUSE_MS", 500),
+    }
 }
 
 fn edge(settings: &mut Settings) -> EdgeLimits {

@@ -5,6 +5,10 @@ service_kit::defences! {
     pub enum Protection of "gateway" {
         /// Only pages of the listed origins may call the API; off, every page may, with the browser's credentials.
         CorsAllowlist = "cors-allowlist",
+        /// Only requests with a good token are let in; off, nobody is asked who they are.
+        JwtVerification = "jwt-verification",
+        /// Keys are fetched again when a token names an unknown one, and from time to time; off, the first set is the last.
+        JwksRefresh = "jwks-refresh",
         /// A client that asks too often is told to wait, the others are served.
         PerClientLimit = "per-client-limit",
         /// A body that is too large is refused instead of being held in memory.

@@ -12,6 +12,8 @@ pub struct Route {
     pub service: Upstream,
     /// Whether it can only be read.
     pub only_reading: bool,
+    /// Whether it needs a customer's token.
+    pub needs_token: bool,
 }
 
 /// The services behind the gateway.
@@ -56,16 +58,19 @@ pub const PUBLIC_API: [Route; 3] = [
         path: "/orders",
         service: Upstream::OrderService,
         only_reading: false,
+        needs_token: true,
     },
     Route {
         path: "/products",
         service: Upstream::OrderService,
         only_reading: true,
+        needs_token: false,
     },
     Route {
         path: "/stock",
         service: Upstream::InventoryService,
         only_reading: true,
+        needs_token: false,
     },
 ];
 

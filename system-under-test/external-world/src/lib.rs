@@ -2,6 +2,7 @@
 //!
 //! * [`payment_provider`]: takes money and gives it back.
 //! * [`message_provider`]: delivers e-mails and SMS.
+//! * [`identity_provider`]: gives customers signed tokens.
 //!
 //! What the roles share:
 //!
@@ -14,6 +15,7 @@
 pub mod control;
 pub mod desk;
 pub mod idempotency_key;
+pub mod identity_provider;
 pub mod message_provider;
 pub mod payment_provider;
 pub mod problem;

@@ -1,13 +1,13 @@
-//! Starts one role of the external world: `external-world payment-provider`, `external-world message-provider`.
+//! Starts one role of the external world: `external-world payment-provider`, `message-provider` or `identity-provider`.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use external_world::{message_provider, payment_provider};
+use external_world::{identity_provider, message_provider, payment_provider};
 
 /// Exit code of a wrong command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
-const USAGE: &[u8] = b"usage: external-world payment-provider|message-provider\n";
+const USAGE: &[u8] = b"usage: external-world payment-provider|message-provider|identity-provider\n";
 
 fn main() -> ExitCode {
     let role = std::env::args().nth(1);
@@ -21,6 +21,11 @@ fn main() -> ExitCode {
             "message-provider",
             message_provider::Config::read,
             message_provider::start,
+        ),
+        Some("identity-provider") => service_kit::service::run(
+            "identity-provider",
+            identity_provider::Config::read,
+            identity_provider::start,
         ),
         _ => {
             // When standard error is closed the exit code has to do.

@@ -22,7 +22,7 @@ export class Customer {
   }
 
   get headers() {
-    const headers = { "x-client-id": this.name };
+    const headers = this.name ? { "x-client-id": this.name } : {};
     if (this.token) headers.authorization = `Bearer ${this.token}`;
     return headers;
   }

@@ -81,6 +81,7 @@ class Shop {
 
   async after(outcome) {
     payNote.dataset.outcome = outcome.kind;
+    if (outcome.signedOut) this.customer.signOut();
     if (outcome.kind === "unknown") {
       payNote.textContent = this.settings.retry_same_key ? outcome.words : words.unknownAndOpen;
       this.progress.say("We do not know yet whether your order has arrived.");
@@ -97,8 +98,7 @@ class Shop {
     payNote.textContent = "";
     this.basket.clear();
     document.getElementById("order-heading").focus();
-    const headers = this.customer.headers;
-    this.progress.follow(outcome.order, headers, () => this.settings.revalidate_cache && this.lookAgain());
+    this.progress.follow(outcome.order, this.customer, () => this.settings.revalidate_cache && this.lookAgain());
   }
 }
 

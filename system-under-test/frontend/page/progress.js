@@ -30,7 +30,7 @@ export class Progress {
   }
 
   // Follows an order to its end; one order at a time.
-  async follow(order, headers, onEnd) {
+  async follow(order, customer, onEnd) {
     this.followed = order.order_id;
     this.rank = 0;
     this.number.textContent = `Order ${order.order_id}`;
@@ -39,7 +39,7 @@ export class Progress {
     while (this.followed === order.order_id) {
       await pause(pauseMs);
       const answer = await ask(`${this.settings.gateway_url}/orders/${encodeURIComponent(order.order_id)}`, {
-        headers,
+        headers: customer.headers,
         limitMs: this.settings.read_timeout_ms,
         cache: "no-store",
       });
@@ -51,7 +51,8 @@ export class Progress {
           return;
         }
       } else {
-        this.note.textContent = words.askingAgain;
+        if (answer.status === 401 && customer.name) customer.signOut();
+        this.note.textContent = answer.status === 401 ? words.signInToFollow : words.askingAgain;
         pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
       }
     }

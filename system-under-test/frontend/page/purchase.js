@@ -66,18 +66,28 @@ export class Purchase {
   }
 
   outcome(answer) {
-    if (answer.kind === "timeout") return { kind: "unknown", words: words.unknownOutcome };
-    if (answer.kind === "unreachable") return { kind: "unknown", words: words.notReached };
+    if (answer.kind === "timeout") return this.doubt(words.unknownOutcome);
+    if (answer.kind === "unreachable") return this.doubt(words.notReached);
     const { status, body } = answer;
     if (status >= 200 && status < 300 && typeof body?.order_id === "string") {
       return { kind: "accepted", order: body };
     }
     const judged = (status >= 400 && status < 500 && status !== 408) || status === 503;
-    if (judged) {
-      const { code, message } = body?.error ?? {};
-      return { kind: "refused", code, words: words.refusal(status, code, message) };
+    if (!judged) return this.doubt(words.unknownOutcome);
+    const { code, message } = body?.error ?? {};
+    const signedOut = status === 401;
+    // Whoever turned this attempt away at the door knows nothing of an earlier one: its key must not be lost.
+    const atTheDoor = signedOut || status === 403 || status === 429 || status === 503;
+    if (atTheDoor && this.open.inDoubt) {
+      return { kind: "unknown", signedOut, words: signedOut ? words.signInAgain : words.unknownOutcome };
     }
-    return { kind: "unknown", words: words.unknownOutcome };
+    return { kind: "refused", signedOut, code, words: words.refusal(status, code, message) };
+  }
+
+  doubt(text) {
+    this.open.inDoubt = true;
+    store(this.open);
+    return { kind: "unknown", words: text };
   }
 }
 

@@ -38,6 +38,9 @@ export const unknownOutcome =
   "We have not heard back, so your order may or may not have gone through. " +
   "Press “Pay again”: you will not be charged twice.";
 export const unknownAndOpen = "We have not heard back. Press “Pay again” to try once more.";
+export const signInAgain =
+  "Please sign in again and press “Pay again”: it will find your order if it has gone through, and you will not be charged twice.";
+export const signInToFollow = "Please sign in again to see what becomes of your order.";
 export const notReached =
   "We could not reach the shop. If your order did get through, “Pay again” will find it: you will not be charged twice.";
 

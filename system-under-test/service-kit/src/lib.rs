@@ -12,6 +12,7 @@
 //! * [`http`]: errors, strict bodies, deadlines, operations, listeners.
 //! * [`database`]: PostgreSQL with explicit limits, migrations, retries of lost transactions.
 //! * [`kafka`]: producer and consumer loop.
+//! * [`token`]: signed tokens, ES256 only.
 //! * [`service`]: the life of the process; `main` calls [`service::run`].
 //! * [`jitter`]: a little disorder for pauses.
 //! * `testing` (feature `testing`): a private PostgreSQL for tests.
@@ -33,4 +34,5 @@ pub mod settings;
 pub mod shutdown;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token;
 pub mod trace;

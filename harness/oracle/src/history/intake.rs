@@ -26,6 +26,7 @@ impl History {
                 .idempotency_key
                 .as_ref()
                 .map(|key| names.words.key(key)),
+            forged: operation.forged.as_ref().map(|flaw| names.words.key(flaw)),
             started_us: operation.started_us,
             ended_us: operation.ended_us,
             lines: (index(start), index(operation.lines.len())),

@@ -133,6 +133,7 @@ impl Pipeline {
             attempt,
             customer: format!("customer-{}", number % 50),
             idempotency_key: Some(format!("key-{number}")),
+            forged: None,
             started_us: self.now_us,
             ended_us: self.now_us + 20_000,
             lines: purchase

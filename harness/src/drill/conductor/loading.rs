@@ -7,7 +7,7 @@ use firedrill_oracle::record::{OrderLine, Record};
 use super::{Drill, DrillError, PROGRESS_INTERVAL, in_words};
 use crate::{
     system::Product,
-    workload::{Client, Customers, Generator, Habits, Pace},
+    workload::{Client, Customers, Generator, Habits, Identity, Pace},
 };
 
 /// How long customers wait for an answer.
@@ -24,9 +24,16 @@ impl Drill {
     pub async fn customers_come(&mut self, pace: Pace, habits: Habits) -> Result<(), DrillError> {
         self.ensure_running().await?;
         let (client, generator) = self.client_and_generator()?;
+        let identity = self.identity()?;
+        if habits.forged && identity.is_none() {
+            return Err(DrillError::Harness(
+                "nobody issues tokens that could be forged: name who does in `[customers] identity` of the topology"
+                    .into(),
+            ));
+        }
         let sink = self.operation_sink();
         self.customers.push(Customers::start(
-            client, generator, pace, habits, self.clock, sink,
+            client, identity, generator, pace, habits, self.clock, sink,
         ));
         self.rest = None;
         Ok(())
@@ -114,7 +121,9 @@ impl Drill {
             .map(|number| generator.intent(lines(number), habits.with_key))
             .collect();
         let sink = self.operation_sink();
-        let customers = Customers::start_at_once(client, intents, habits, self.clock, sink);
+        let identity = self.identity()?;
+        let customers =
+            Customers::start_at_once(client, identity, intents, habits, self.clock, sink);
         customers.wait_for_attempts(u64::from(count)).await;
         self.customers.push(customers);
         self.rest = None;
@@ -195,6 +204,26 @@ impl Drill {
             client,
             Generator::new(seed, running.assortment.clone(), prefix),
         ))
+    }
+
+    /// Where customers get their tokens; the same for all groups of customers, so that a token is kept for all.
+    fn identity(&mut self) -> Result<Option<Arc<Identity>>, DrillError> {
+        if self.identity.is_none()
+            && let Some(issuer) = self.run.topology.identity.clone()
+        {
+            let pipeline = &self.running()?.pipeline;
+            let Some(url) = pipeline.identity_url() else {
+                return Ok(None);
+            };
+            let instances = pipeline.instances(&issuer.component);
+            let control = instances
+                .first()
+                .and_then(|instance| pipeline.address(instance, "http"));
+            let authority = pipeline.certificate_authority_pem();
+            let identity = Identity::new(&url, authority, control, CUSTOMER_PATIENCE);
+            self.identity = Some(Arc::new(identity.map_err(in_words)?));
+        }
+        Ok(self.identity.clone())
     }
 
     pub(super) fn operation_sink(

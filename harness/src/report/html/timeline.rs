@@ -327,6 +327,7 @@ mod tests {
             attempt: 1,
             customer: "c".into(),
             idempotency_key: None,
+            forged: None,
             started_us: 0,
             ended_us,
             lines: Vec::new(),

@@ -46,6 +46,7 @@ pub(super) struct LocalPipeline {
     entry_url: String,
     page_url: Option<String>,
     browsers: Browsers,
+    identity_url: Option<String>,
 }
 
 impl LocalPipeline {
@@ -116,6 +117,10 @@ impl LocalPipeline {
         let page_url = page
             .map(|page| customers_url(&addresses, page))
             .transpose()?;
+        let identity = topology.identity.as_ref();
+        let identity_url = identity
+            .map(|identity| customers_url(&addresses, identity))
+            .transpose()?;
         let proxies = Proxies::start(wires, request.seed, ports).await?;
         let databases = match &infrastructure.database_server {
             Some(server) => Leased::new(
@@ -168,6 +173,7 @@ impl LocalPipeline {
             entry_url,
             page_url,
             browsers: Browsers::new(request.directory.clone()),
+            identity_url,
         })
     }
 
@@ -287,6 +293,10 @@ impl Pipeline for LocalPipeline {
 
     fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>> {
         self.browsers.open(&self.infrastructure, name).boxed()
+    }
+
+    fn identity_url(&self) -> Option<String> {
+        self.identity_url.clone()
     }
 
     fn certificate_authority_pem(&self) -> &str {

@@ -12,14 +12,13 @@ use crate::{
         webdriver::{Element, Window},
     },
     testbed::Browser,
+    workload::identity::PASSWORD,
 };
 
 /// How long the page may take to do anything that a shopper waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at the page.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// Password of every shopper, where one is asked for.
-const PASSWORD: &str = "correct-horse";
 
 /// The shopper could not do or see something.
 #[derive(Debug, thiserror::Error)]

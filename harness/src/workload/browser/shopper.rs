@@ -140,6 +140,7 @@ impl Shopper {
             ended_us: started_us + whole_micros(attempt.ended_s - attempt.began_s),
             lines: attempt.order.lines,
             amount_minor: attempt.order.amount_minor,
+            forged: None,
             outcome,
         });
     }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::defences::Protection;
 use crate::limit::{ClientLimit, ClientLimits};
 use crate::route::{PUBLIC_API, Route, RouteTable, Upstream, is_plain};
+use crate::token::{Refusal, Verifier};
 use crate::upstream::{Outgoing, SendError, Upstreams};
 use body::BodyError;
 
@@ -27,6 +28,8 @@ mod body;
 
 /// Who asks; the key of the rate limit.
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
+/// Who asks, verified; only the gateway says so.
+const CUSTOMER_ID: HeaderName = HeaderName::from_static("x-customer-id");
 /// Makes repeating a request harmless.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Names one request in all logs.
@@ -52,6 +55,8 @@ pub struct Edge {
     routes: RouteTable,
     upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
     /// `None` when the defence is off.
+    verifier: Option<Verifier>,
+    /// `None` when the defence is off.
     clients: Option<ClientLimits>,
     /// `None` when the defence is off.
     body_limit: Option<usize>,
@@ -66,12 +71,14 @@ impl Edge {
     pub fn new(
         routes: RouteTable,
         upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
+        verifier: Option<Verifier>,
         limits: EdgeLimits,
         defences: &Defences<Protection>,
     ) -> Self {
         Self {
             routes,
             upstreams,
+            verifier,
             clients: defences
                 .on(Protection::PerClientLimit)
                 .then(|| ClientLimits::new(limits.client)),
@@ -107,22 +114,53 @@ async fn relay(edge: Arc<Edge>, route: &Route, request: Request) -> Response {
     let request_id = request_id_of(request.headers());
     let mut response = match edge.relay(route, request, &request_id).await {
         Ok(response) => response,
-        Err(refusal) => {
-            let must_close = matches!(
-                refusal.status(),
-                StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
-            );
-            let mut response = refusal.into_response();
-            if must_close {
-                response
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        }
+        Err(unadmitted) => unadmitted.into_response(),
     };
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
+}
+
+/// A request that was not passed on, or that nobody answered.
+struct Unadmitted {
+    refusal: ApiError,
+    challenge: Option<HeaderValue>,
+}
+
+impl From<ApiError> for Unadmitted {
+    fn from(refusal: ApiError) -> Self {
+        Self {
+            refusal,
+            challenge: None,
+        }
+    }
+}
+
+impl From<Refusal> for Unadmitted {
+    fn from(refusal: Refusal) -> Self {
+        tracing::info!(code = refusal.code(), "a token was refused");
+        Self {
+            challenge: refusal.challenge(),
+            refusal: refusal.into(),
+        }
+    }
+}
+
+impl IntoResponse for Unadmitted {
+    fn into_response(self) -> Response {
+        let must_close = matches!(
+            self.refusal.status(),
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+        );
+        let mut response = self.refusal.into_response();
+        let headers = response.headers_mut();
+        if must_close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
 }
 
 impl Edge {
@@ -131,26 +169,20 @@ impl Edge {
         route: &Route,
         request: Request,
         request_id: &HeaderValue,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Response, Unadmitted> {
         let _slot = self.slots.try_acquire().map_err(|_| {
             ApiError::overloaded("too many requests are under way")
                 .retry_after(Duration::from_secs(1))
         })?;
         if !is_plain(request.uri().path()) {
-            return Err(ApiError::invalid(
-                "a path must not have `.`, `..` or `\\` in it",
-            ));
-        }
-        let client = client_of(&request)?;
-        if let Some(clients) = &self.clients {
-            clients.take(&client, Instant::now()).map_err(|wait| {
-                let message = "this client sends too many requests";
-                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
-                    .retry_after(wait)
-            })?;
+            let message = "a path must not have `.`, `..` or `\\` in it";
+            return Err(ApiError::invalid(message).into());
         }
         let deadline = Deadline::from_headers(request.headers()).at_most(self.deadline);
         deadline.refuse_if_over()?;
+        let customer = self
+            .admit(route, request.headers(), client_of(&request), deadline)
+            .await?;
         let (parts, body) = request.into_parts();
         let body = self.body(body, deadline).await?;
         let outgoing = Outgoing {
@@ -163,7 +195,7 @@ impl Edge {
                 .path_and_query()
                 .map_or("/", |path| path.as_str())
                 .to_owned(),
-            headers: passed_on(&parts.headers, request_id),
+            headers: passed_on(&parts.headers, request_id, customer.as_deref()),
             method: parts.method,
             body,
         };
@@ -178,6 +210,33 @@ impl Edge {
             .await
             .map_err(refusal)?;
         Ok((answer.status, answer.headers, answer.body).into_response())
+    }
+
+    /// Finds out who asks, and counts the request. A customer is counted under the verified name; whoever has no good
+    /// token is counted too, so that guessing is limited.
+    async fn admit(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        client: Result<String, ApiError>,
+        deadline: Deadline,
+    ) -> Result<Option<String>, Unadmitted> {
+        let customer = match &self.verifier {
+            Some(verifier) if route.needs_token => Some(verifier.customer(headers, deadline).await),
+            _ => None,
+        };
+        let client = match &customer {
+            Some(Ok(customer)) => format!("customer {customer}"),
+            _ => client?,
+        };
+        if let Some(clients) = &self.clients {
+            clients.take(&client, Instant::now()).map_err(|wait| {
+                let message = "this client sends too many requests";
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+                    .retry_after(wait)
+            })?;
+        }
+        Ok(customer.transpose()?)
     }
 
     fn upstream(&self, route: &Route) -> Result<&Upstreams, ApiError> {
@@ -258,7 +317,7 @@ fn request_id_of(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Only headers that the services know are passed on, each once.
-fn passed_on(headers: &HeaderMap, request_id: &HeaderValue) -> HeaderMap {
+fn passed_on(headers: &HeaderMap, request_id: &HeaderValue, customer: Option<&str>) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for name in [
         header::CONTENT_TYPE,
@@ -272,6 +331,10 @@ fn passed_on(headers: &HeaderMap, request_id: &HeaderValue) -> HeaderMap {
         }
     }
     passed.insert(REQUEST_ID, request_id.clone());
+    // A token's subject is visible ASCII, so it is always a valid header.
+    if let Some(Ok(customer)) = customer.map(HeaderValue::from_str) {
+        passed.insert(CUSTOMER_ID, customer);
+    }
     let trace = Trace::current().unwrap_or_else(Trace::start).child();
     if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
         passed.insert(HeaderName::from_static(TRACEPARENT), value);

@@ -302,7 +302,7 @@ impl Upstreams {
             Outcome::Answered(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => return,
             Outcome::Answered(answer) => !answer.status.is_server_error(),
             Outcome::Failed(_, error) => {
-                warn!(service = self.service.name(), %address, %error, "an attempt failed");
+                warn!(upstream = self.service.name(), %address, %error, "an attempt failed");
                 false
             }
         };
@@ -310,7 +310,7 @@ impl Upstreams {
             self.rotation().succeeded(member);
         } else if self.rotation().failed(member, Instant::now()) {
             self.metrics.ejected(address);
-            warn!(service = self.service.name(), %address, "an instance was ejected");
+            warn!(upstream = self.service.name(), %address, "an instance was ejected");
         }
     }
 
@@ -341,7 +341,7 @@ impl Upstreams {
             .is_ok_and(|response| response.status() == StatusCode::OK);
         if ready {
             self.metrics.readmitted(address);
-            info!(service = self.service.name(), %address, "an instance is back in rotation");
+            info!(upstream = self.service.name(), %address, "an instance is back in rotation");
             self.rotation().probe_succeeded(member);
         } else {
             self.rotation().probe_failed(member, Instant::now());

@@ -11,33 +11,82 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::issuer::{AUDIENCE, ISSUER, Issuer};
+
+/// A certificate for this machine, and its key.
+pub(crate) struct Files {
+    folder: tempfile::TempDir,
+    certificate: Vec<u8>,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let issued = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        let write = |name, text| std::fs::write(folder.path().join(name), text).expect("written");
+        write("cert.pem", issued.cert.pem());
+        write("key.pem", issued.signing_key.serialize_pem());
+        Self {
+            folder,
+            certificate: issued.cert.der().to_vec(),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        path.to_string_lossy().into_owned()
+    }
+}
+
 /// A gateway in front of instances; stops when it is dropped.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) client: Client,
-    certificate: Vec<u8>,
-    service: Service,
-    _files: tempfile::TempDir,
+    pub(crate) service: Service,
+    pub(crate) issuer: Issuer,
+    files: Files,
 }
 
 impl Gateway {
+    /// A ready gateway whose tokens come from a well issuer.
     pub(crate) async fn start(instances: &[SocketAddr], more: &[(&str, &str)]) -> Self {
-        let _already_installed = rustls::crypto::ring::default_provider().install_default();
-        let files = tempfile::tempdir().expect("a folder");
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let issued = rcgen::generate_simple_self_signed(names).expect("a certificate");
-        let path = |name: &str| files.path().join(name).to_string_lossy().into_owned();
-        std::fs::write(path("cert.pem"), issued.cert.pem()).expect("written");
-        std::fs::write(path("key.pem"), issued.signing_key.serialize_pem()).expect("written");
+        let files = Files::new();
+        let issuer = Issuer::start(&files).await;
+        let gateway = Self::start_with(files, issuer, instances, more).await;
+        testing::eventually("the gateway is ready", async || {
+            gateway.service.health.readiness().await.ready
+        })
+        .await;
+        gateway
+    }
+
+    /// A gateway that may not be ready yet.
+    pub(crate) async fn start_with(
+        files: Files,
+        issuer: Issuer,
+        instances: &[SocketAddr],
+        more: &[(&str, &str)],
+    ) -> Self {
         let addresses: Vec<_> = instances.iter().map(SocketAddr::to_string).collect();
-        let (addresses, certificate, key) =
-            (addresses.join(","), path("cert.pem"), path("key.pem"));
+        let (addresses, certificate, key) = (
+            addresses.join(","),
+            files.path("cert.pem"),
+            files.path("key.pem"),
+        );
+        let identity = format!("https://{}", issuer.address);
         let mut values = vec![
             ("LISTEN_PUBLIC", "127.0.0.1:0"),
             ("CERTIFICATE_FILE", &certificate),
             ("PRIVATE_KEY_FILE", &key),
             ("ORDER_SERVICE_ADDRESSES", &addresses),
             ("INVENTORY_SERVICE_ADDRESSES", &addresses),
+            ("IDENTITY_PROVIDER_URL", &identity),
+            ("CA_FILE", &certificate),
+            ("TOKEN_ISSUER", ISSUER),
+            ("TOKEN_AUDIENCE", AUDIENCE),
+            ("KEYS_PAUSE_MS", "50"),
         ];
         values.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         values.extend(more);
@@ -54,20 +103,18 @@ impl Gateway {
             },
         );
         let service = service.await;
-        let address = *public.get().expect("started");
-        let certificate = issued.cert.der().to_vec();
-        let trusted = Certificate::from_der(&certificate).expect("a certificate");
+        let trusted = Certificate::from_der(&files.certificate).expect("a certificate");
         let client = Client::builder()
             .tls_certs_only([trusted])
             .no_proxy()
             .build()
             .expect("a client");
         Self {
-            address,
+            address: *public.get().expect("started"),
             client,
-            certificate,
             service,
-            _files: files,
+            issuer,
+            files,
         }
     }
 
@@ -77,10 +124,20 @@ impl Gateway {
             .request(method, format!("https://{}{path}", self.address))
     }
 
-    pub(crate) fn post(&self) -> RequestBuilder {
-        self.client
-            .post(format!("https://{}/orders", self.address))
+    /// An order of a customer with a good token.
+    pub(crate) fn post_as(&self, customer: &str) -> RequestBuilder {
+        self.post_with_token(&self.issuer.token(customer))
+    }
+
+    pub(crate) fn post_with_token(&self, token: &str) -> RequestBuilder {
+        self.ask(Method::POST, "/orders")
+            .bearer_auth(token)
             .body("{}")
+    }
+
+    /// An order of the usual customer.
+    pub(crate) fn post(&self) -> RequestBuilder {
+        self.post_as("c-1")
     }
 
     pub(crate) fn post_with_key(&self, key: impl ToString) -> RequestBuilder {
@@ -91,7 +148,7 @@ impl Gateway {
     pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots
-            .add(self.certificate.clone().into())
+            .add(self.files.certificate.clone().into())
             .expect("a certificate");
         let config = rustls::ClientConfig::builder()
             .with_root_certificates(roots)

@@ -1,7 +1,10 @@
-//! The gateway as customers and instances see it: over TLS, with stand-ins for the services.
+//! The gateway as customers and instances see it: over TLS, with stand-ins for the services and the issuer of
+//! tokens.
 
 mod gateway;
 mod instance;
+mod issuer;
 mod pages;
 mod routes;
 mod serving;
+mod tokens;

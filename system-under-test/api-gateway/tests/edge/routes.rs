@@ -36,6 +36,7 @@ async fn each_path_leads_to_its_own_service() {
     let stock_at = inventory.address.to_string();
     let settings = [("INVENTORY_SERVICE_ADDRESSES", stock_at.as_str())];
     let gateway = Gateway::start(&[orders.address], &settings).await;
+    let token = gateway.issuer.token("c-1");
     for (method, path) in [
         (Method::POST, "/orders"),
         (Method::GET, "/orders/o-1"),
@@ -45,7 +46,7 @@ async fn each_path_leads_to_its_own_service() {
         (Method::GET, "/stock/p-1?fresh=1"),
     ] {
         assert_eq!(
-            status(gateway.ask(method, path)).await,
+            status(gateway.ask(method, path).bearer_auth(&token)).await,
             StatusCode::CREATED,
             "{path}"
         );

@@ -66,7 +66,10 @@ async fn a_chunked_body_without_a_length_is_refused_once_it_exceeds_the_limit() 
     let instance = Instance::start(Mood::Well).await;
     let gateway = Gateway::start(&[instance.address], &[("BODY_LIMIT_BYTES", "1000")]).await;
     let mut connection = gateway.connect().await;
-    let head = "POST /orders HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let token = gateway.issuer.token("c-1");
+    let head = format!(
+        "POST /orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
     connection.write_all(head.as_bytes()).await.expect("sent");
     for _ in 0..5 {
         let chunk = format!("12c\r\n{}\r\n", "x".repeat(300));
@@ -98,10 +101,7 @@ async fn a_greedy_client_waits_and_the_others_are_served() {
     let instance = Instance::start(Mood::Well).await;
     let settings = [("CLIENT_RATE_PER_S", "1"), ("CLIENT_BURST", "3")];
     let gateway = Gateway::start(&[instance.address], &settings).await;
-    let ask = async |client: &str| {
-        let request = gateway.post().header("X-Client-Id", client);
-        request.send().await.expect("an answer")
-    };
+    let ask = async |client: &str| gateway.post_as(client).send().await.expect("an answer");
     let mut served = 0;
     let refused = loop {
         let response = ask("greedy").await;

@@ -60,6 +60,7 @@ impl Api {
         } else {
             OrderRequest::parse_leniently(&body)?
         };
+        request::check_customer(headers, &request.customer_id)?;
         let request_hash = request.hash();
         let key = key.filter(|_| self.config.defences.on(Defence::IdempotencyKey));
         let shown = request

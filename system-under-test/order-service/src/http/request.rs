@@ -1,6 +1,6 @@
 //! What a customer sends to place an order: refused with the offending field wherever it does not fit.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service_kit::http::{ApiError, json};
@@ -10,6 +10,8 @@ use crate::domain::{LINES_LIMIT, NOTE_LIMIT, QUANTITY_LIMIT, REFERENCE_LIMIT, Sh
 
 /// Name of the header with the idempotency key.
 pub const KEY_HEADER: &str = "idempotency-key";
+/// Name of the header with the customer whose token the gateway has checked.
+pub const CUSTOMER_HEADER: &str = "x-customer-id";
 /// Length of an idempotency key at most, in bytes.
 pub const KEY_LIMIT: usize = 128;
 /// Length of a customer's or product's id at most, in characters.
@@ -188,6 +190,19 @@ fn is_currency_code(code: &str) -> bool {
     code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// Refuses an order in another customer's name. Only the gateway says who asks, and only where it checks tokens.
+///
+/// # Errors
+/// 403 when the customer of the order is not the one who asks.
+pub fn check_customer(headers: &HeaderMap, customer_id: &str) -> Result<(), ApiError> {
+    let asks = headers.get(CUSTOMER_HEADER);
+    if asks.is_none_or(|asks| asks.as_bytes() == customer_id.as_bytes()) {
+        return Ok(());
+    }
+    let message = "an order can only be placed in one's own name";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "other_customer", message).field("customer_id"))
+}
+
 fn check_text(text: &str, field: &str, limit: usize) -> Result<(), ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::invalid("must not be empty").field(field));
@@ -209,6 +224,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn nobody_orders_in_another_customers_name() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(check_customer(&headers, "c-1"), Ok(()));
+        headers.insert(CUSTOMER_HEADER, "c-1".parse().expect("a value"));
+        assert_eq!(check_customer(&headers, "c-1"), Ok(()));
+        let refused = check_customer(&headers, "c-2").expect_err("another customer");
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+        assert_eq!(refused.offending_field(), Some("customer_id"));
+    }
 
     fn offending(text: &str) -> String {
         let error = OrderRequest::parse_strictly(text.as_bytes()).expect_err(text);
