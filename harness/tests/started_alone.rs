@@ -17,8 +17,8 @@ use firedrill::topology::{Program, Template, TemplatePart, Topology};
 use serde_json::Value;
 use service_kit::testing::{TestDatabase, database};
 
-/// Longest wait for a program to get ready, to say something or to end; a busy machine builds nothing meanwhile.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait for a program to get ready, to say something or to end; it may have to be built first.
+const LIMIT: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(50);
 /// What a program ends with when its settings are bad.
 const EXIT_BAD_SETTINGS: i32 = 78;
@@ -165,6 +165,15 @@ impl Started {
         let mut shell = Command::new("sh");
         for name in settings {
             shell.env_remove(name);
+        }
+        // What the cargo that runs the tests tells them would have the other one build dependencies anew.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            let chosen_by_the_user = ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE"];
+            let of_cargo = text.starts_with("CARGO") && !chosen_by_the_user.contains(&&*text);
+            if of_cargo || text == "LD_LIBRARY_PATH" {
+                shell.env_remove(&name);
+            }
         }
         let process = shell
             .args(["-eu", "-c", &format!("{first}\nexec {last}")])
