@@ -313,10 +313,10 @@ pub fn placed(order: &Order, at: OffsetDateTime) -> (Vec<AuditEntry>, Vec<Messag
 /// What is said when an order has moved on to the state and version that it has now.
 pub fn moved_on(order: &Order, at: OffsetDateTime) -> Vec<Message> {
     let kind = match order.state {
-        // That it was given up was said when the customer did so, and is not said again when the payment is declined.
-        State::Placed | State::PaymentPending | State::Cancelled => return Vec::new(),
+        // Nobody knows yet whether money was taken from a customer who gives an order up while it is paid.
+        State::Placed | State::PaymentPending | State::Cancelling => return Vec::new(),
         State::Refunding => return vec![refund(order, at)],
-        State::Cancelling => OrderEventKind::Cancelled,
+        State::Cancelled => OrderEventKind::Cancelled,
         State::Paid => OrderEventKind::Paid,
         State::Fulfilled => OrderEventKind::Fulfilled,
         State::Declined => OrderEventKind::Declined,

@@ -85,12 +85,14 @@ fn lie(joined: &Joined<'_>, dashboards: &Dashboards, claim: &ClaimRow) -> Option
         partition(joined, claim),
         claim.end_offset
     );
-    if counted > events {
+    if counted > events.at_most {
         return Some(format!(
-            "build {build} counts {counted} events of {place}, where there are {events}"
+            "build {build} counts {counted} events of {place}, where there are {}",
+            events.at_most
         ));
     }
-    let missing = events.saturating_sub(counted);
+    let events = events.at_least;
+    let missing = events.saturating_sub(counted).max(0);
     if claim.complete && missing > 0 {
         return Some(format!(
             "build {build} says that it holds every event of {place}, but counts {counted} of {events}"

@@ -19,6 +19,24 @@ pub(crate) struct Figures {
 /// By window, and by currency where every order names its own.
 pub(crate) type FiguresByWindow = BTreeMap<(Window, Option<Key<Words>>), Figures>;
 
+/// The events of a partition, each at the offset at which it first appears there, in order.
+#[derive(Debug, Default)]
+struct PartitionEvents {
+    /// All of them.
+    all: Vec<i64>,
+    /// Those that no other partition has as well. The others count in one partition, and nobody can say in which.
+    own: Vec<i64>,
+}
+
+/// How many events a partition had at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventCount {
+    /// Different events.
+    pub(crate) at_most: i64,
+    /// Those that can count nowhere else.
+    pub(crate) at_least: i64,
+}
+
 /// The dashboards and the truth, ready to be compared.
 #[derive(Debug)]
 pub(crate) struct Dashboards {
@@ -26,8 +44,7 @@ pub(crate) struct Dashboards {
     pub(crate) shown: FiguresByWindow,
     /// The same from the audit trail; none when the trail does not say when things happened.
     pub(crate) truth: Option<FiguresByWindow>,
-    /// By group and partition the offsets at which its messages first appear, each message once, in order.
-    events: HashMap<(Key<Groups>, Key<Topics>, i32), Vec<i64>>,
+    events: HashMap<(Key<Groups>, Key<Topics>, i32), PartitionEvents>,
     newest_build: Option<i64>,
 }
 
@@ -53,14 +70,17 @@ impl Dashboards {
     }
 
     /// How many different events the partition of a claim had before its end.
-    pub(crate) fn events_before_end(&self, claim: &ClaimRow) -> i64 {
-        let events = self
-            .events
-            .get(&(claim.group, claim.topic, claim.partition));
-        let count = events.map_or(0, |events| {
-            events.partition_point(|offset| *offset < claim.end_offset)
-        });
-        i64::try_from(count).unwrap_or(i64::MAX)
+    pub(crate) fn events_before_end(&self, claim: &ClaimRow) -> EventCount {
+        let place = (claim.group, claim.topic, claim.partition);
+        let before_end = |offsets: &Vec<i64>| {
+            let count = offsets.partition_point(|offset| *offset < claim.end_offset);
+            i64::try_from(count).unwrap_or(i64::MAX)
+        };
+        let events = self.events.get(&place);
+        EventCount {
+            at_most: events.map_or(0, |events| before_end(&events.all)),
+            at_least: events.map_or(0, |events| before_end(&events.own)),
+        }
     }
 }
 
@@ -131,7 +151,7 @@ fn window_of(at_ms: i64, length_s: i64) -> Window {
 }
 
 /// Only of topics that a claim speaks of. What its group parked is no event, and neither is what has no id.
-fn events(joined: &Joined<'_>) -> HashMap<(Key<Groups>, Key<Topics>, i32), Vec<i64>> {
+fn events(joined: &Joined<'_>) -> HashMap<(Key<Groups>, Key<Topics>, i32), PartitionEvents> {
     let rows = &joined.history.rows;
     let fed: HashSet<_> = rows
         .claims
@@ -143,28 +163,32 @@ fn events(joined: &Joined<'_>) -> HashMap<(Key<Groups>, Key<Topics>, i32), Vec<i
         .iter()
         .map(|row| (row.group, row.place))
         .collect();
-    let mut events: HashMap<_, Vec<i64>> = HashMap::new();
+    let mut events: HashMap<_, PartitionEvents> = HashMap::new();
     for (group, topic) in fed {
-        let mut seen = HashMap::new();
+        let mut seen: HashMap<_, BTreeMap<i32, i64>> = HashMap::new();
         for row in rows.messages.iter().filter(|row| row.place.topic == topic) {
             let Some(message) = row.message else { continue };
             if parked.contains(&(group, row.place)) {
                 continue;
             }
-            let first = seen
-                .entry((row.place.partition, message))
-                .or_insert(row.place.offset);
+            let places = seen.entry(message).or_default();
+            let first = places.entry(row.place.partition);
+            let first = first.or_insert(row.place.offset);
             *first = (*first).min(row.place.offset);
         }
-        for ((partition, _), offset) in seen {
-            events
-                .entry((group, topic, partition))
-                .or_default()
-                .push(offset);
+        for places in seen.values() {
+            for (partition, offset) in places {
+                let events = events.entry((group, topic, *partition)).or_default();
+                events.all.push(*offset);
+                if places.len() == 1 {
+                    events.own.push(*offset);
+                }
+            }
         }
     }
-    for offsets in events.values_mut() {
-        offsets.sort_unstable();
+    for events in events.values_mut() {
+        events.all.sort_unstable();
+        events.own.sort_unstable();
     }
     events
 }

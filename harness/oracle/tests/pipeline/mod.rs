@@ -198,9 +198,7 @@ impl Pipeline {
             });
         }
         self.say(number, order_id, purchase, "order-events", "placed");
-        if let Fate::Cancelled | Fate::CancelledAndDeclined | Fate::CancelledButCharged =
-            purchase.fate
-        {
+        if let Fate::Cancelled | Fate::CancelledAndDeclined = purchase.fate {
             self.say(number, order_id, purchase, "order-events", "cancelled");
         }
         if purchase.fate != Fate::Cancelled {
