@@ -8,8 +8,9 @@ use crate::{
     diagnostic::{Diagnostic, Source, nearest, suggestion},
 };
 
-/// Tags without an argument: how long a scenario takes, and that exploring has found it.
-pub const PLAIN_TAGS: [&str; 3] = ["quick", "slow", "regression"];
+/// Tags without an argument: how long a scenario takes, that no other may be under way beside it, and that exploring has
+/// found it.
+pub const PLAIN_TAGS: [&str; 4] = ["quick", "slow", "alone", "regression"];
 
 /// A defence without which a scenario must fail, and the finding that must then appear.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,9 +8,12 @@ use cucumber::{
 };
 use firedrill_oracle::Judgement;
 use futures::{FutureExt as _, stream};
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{RwLock, Semaphore},
+    task::JoinHandle,
+};
 
-use super::world::DrillWorld;
+use super::world::{DrillWorld, Place};
 use crate::drill::{Drill, DrillError, DrillOrder, DrillResult, Event as DrillEvent, Run, Seconds};
 
 /// A drill and the scenario it carries out.
@@ -40,14 +43,19 @@ struct Leaving {
     judged: JoinHandle<DrillResult>,
 }
 
+/// The tag of scenarios that measure what a busy machine would spoil.
+const ALONE_TAG: &str = "alone";
+
 /// Carries out drills, at most `jobs` at once. A drill is cleaned up and judged while the next is under way, at most `jobs`
 /// at once as well.
+/// A scenario with the tag `@alone` waits until no other is under way, and lets none begin.
 ///
 /// Must be awaited by `block_on`: cucumber's future does not move between threads.
 pub async fn run_drills(run: Arc<Run>, drills: Vec<PreparedDrill>, jobs: usize) -> Drilled {
     let orders: Arc<Vec<Arc<DrillOrder>>> =
         Arc::new(drills.iter().map(|drill| drill.order.clone()).collect());
     let leaving: Arc<Mutex<Vec<Leaving>>> = Arc::default();
+    let machine = Arc::new(RwLock::new(()));
     let leave_permits = Arc::new(Semaphore::new(jobs.max(1)));
     let features = drills
         .into_iter()
@@ -63,8 +71,17 @@ pub async fn run_drills(run: Arc<Run>, drills: Vec<PreparedDrill>, jobs: usize) 
         .before(move |_, _, scenario, world| {
             watch_panics();
             let order = position(scenario).and_then(|position| orders.get(position).cloned());
-            world.drill = order.map(|order| Drill::begin(started.clone(), order));
-            async {}.boxed_local()
+            let (machine, started) = (machine.clone(), started.clone());
+            let is_alone = scenario.tags.iter().any(|tag| tag == ALONE_TAG);
+            async move {
+                world.place = Some(if is_alone {
+                    Place::Alone(machine.write_owned().await)
+                } else {
+                    Place::Shared(machine.read_owned().await)
+                });
+                world.drill = order.map(|order| Drill::begin(started, order));
+            }
+            .boxed_local()
         })
         .after(move |_, _, _, ended, world| {
             let drill = world.and_then(|world| world.drill.take());

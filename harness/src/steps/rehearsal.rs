@@ -33,6 +33,7 @@ fn rehearse(
     let background = feature.background.iter().flat_map(|part| &part.steps);
     let mut world = DrillWorld {
         drill: None,
+        place: None,
         rehearsed: Some(Arrangement::default()),
     };
     let given = |step: &&gherkin::Step| step.ty == StepType::Given;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cucumber::World;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use crate::drill::{Arrangement, Drill, DrillError};
 
@@ -15,6 +16,16 @@ pub struct DrillWorld {
     pub drill: Option<Drill>,
     /// Where steps note what they arrange while a scenario is only rehearsed.
     pub(super) rehearsed: Option<Arrangement>,
+    /// The drill's place on the machine, until it ends.
+    pub(super) place: Option<Place>,
+}
+
+/// A place on the machine.
+pub(super) enum Place {
+    /// Beside others.
+    Shared(#[expect(dead_code, reason = "held, never read")] OwnedRwLockReadGuard<()>),
+    /// With no other drill under way.
+    Alone(#[expect(dead_code, reason = "held, never read")] OwnedRwLockWriteGuard<()>),
 }
 
 impl fmt::Debug for DrillWorld {
