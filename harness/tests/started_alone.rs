@@ -22,8 +22,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(50);
 /// What a program ends with when its settings are bad.
 const EXIT_BAD_SETTINGS: i32 = 78;
-/// Where the lines of the READMEs expect PostgreSQL.
+/// Where the lines of the READMEs expect PostgreSQL and the broker.
 const DATABASE: &str = "127.0.0.1:5432";
+const BROKER: &str = "127.0.0.1:9092";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -356,6 +357,23 @@ async fn without_the_database_it_waits_and_says_so() {
     };
     starts(lacking, "what is missing", |lines, readiness| {
         lines.contains(DATABASE) && (readiness.is_null() || says(readiness, "database: "))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_the_broker_it_waits_and_says_so() {
+    let lacking = Surroundings {
+        database: true,
+        broker: false,
+    };
+    let reasons = ["kafka: ", "consumer: "];
+    starts(lacking, "what is missing", |lines, readiness| {
+        let says_so = || reasons.iter().any(|reason| says(readiness, reason));
+        // The batch keeps no place in a group: it tries again with every batch, and is ready meanwhile.
+        lines.contains(BROKER)
+            && !lines.ends_with("-- batch\n")
+            && (readiness.is_null() || says_so())
     })
     .await;
 }

@@ -134,7 +134,12 @@ impl<H: Hear> Listening<H> {
             let (client, topic, limit) =
                 (self.client.clone(), self.topic.clone(), self.answer_limit);
             let asking = tokio::task::spawn_blocking(move || end_of(&client, &topic, limit));
-            match asking.await {
+            // A broker that does not answer must not hold up the way down: the question is left to itself then.
+            let asked = tokio::select! {
+                () = self.shutdown.begun() => return None,
+                asked = asking => asked,
+            };
+            match asked {
                 Ok(Ok(end)) if end.count() > 0 => return Some(end),
                 Ok(Ok(_)) => tracing::info!(topic = self.topic, "the topic has no partitions yet"),
                 Ok(Err(error)) => tracing::info!(%error, topic = self.topic, "where does it end?"),
