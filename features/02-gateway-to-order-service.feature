@@ -29,6 +29,19 @@ Feature: Layer 2, from the API gateway to the order service
     And the pipeline settles within 30 seconds
     Then every promise is kept
 
+  @F2.5 @without:gateway.readiness-routing/failures-bounded
+  Scenario: An order instance starts anew and needs seconds before it can serve
+    # Instances that fail are ejected; here only what an instance says of itself keeps requests from it.
+    Given the setting EJECTION_FAILURES of api-gateway is "1000"
+    And customers place 40 orders per second
+    When customers have placed 20 orders
+    And the fault "order-instance-starts-slowly" is injected
+    And customers have placed 180 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 15 percent of the attempts fail
+
   @F1.6 @without:order.price-check/amount-is-price-shown
   Scenario: Prices rise while customers look at the old ones
     Given customers place 20 orders per second

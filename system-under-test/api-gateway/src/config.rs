@@ -149,5 +149,10 @@ fn upstream(settings: &mut Settings) -> UpstreamLimits {
             250,
             1..=60_000,
         )),
+        readiness_interval: Duration::from_millis(settings.number(
+            "READINESS_INTERVAL_MS",
+            1_000,
+            1..=60_000,
+        )),
     }
 }

@@ -5,6 +5,8 @@ service_kit::defences! {
     pub enum Protection of "gateway" {
         /// Only pages of the listed origins may call the API; off, every page may, with the browser's credentials.
         CorsAllowlist = "cors-allowlist",
+        /// A renewed certificate is shown without a restart; off, the one of the start is shown for ever.
+        CertificateReload = "certificate-reload",
         /// Only requests with a good token are let in; off, nobody is asked who they are.
         JwtVerification = "jwt-verification",
         /// Keys are fetched again when a token names an unknown one, and from time to time; off, the first set is the last.
@@ -17,6 +19,8 @@ service_kit::defences! {
         DeadlinePropagation = "deadline-propagation",
         /// An instance that keeps failing gets no requests for a while.
         OutlierEjection = "outlier-ejection",
+        /// An instance that says that it is not ready gets no requests; off, nobody is asked.
+        ReadinessRouting = "readiness-routing",
         /// A request is sent a second time only when that cannot have a second effect.
         RetryOnlySafe = "retry-only-safe",
         /// Nobody waits for a service longer than the deadline.

@@ -62,6 +62,11 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
             probing.await;
             Ok::<_, std::convert::Infallible>(())
         });
+        let watching = instances.clone().watch_readiness(service.shutdown.token());
+        service.spawn("readiness", async move {
+            watching.await;
+            Ok::<_, std::convert::Infallible>(())
+        });
         upstreams.insert(name, instances);
     }
     let pages = if config.defences.on(Protection::CorsAllowlist) {
@@ -83,9 +88,13 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
         config.edge,
         &config.defences,
     );
+    let mut public = config.public;
+    if !config.defences.on(Protection::CertificateReload) {
+        public.reload_every = None;
+    }
     service.serve_http(axum::Router::new())?;
     Ok(service
-        .serve_tls_to_pages(&config.public, http::router(Arc::new(edge)), pages)
+        .serve_tls_to_pages(&public, http::router(Arc::new(edge)), pages)
         .await?)
 }
 

@@ -36,7 +36,8 @@ pub async fn follow(
     }
 }
 
-async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// What a file holds, if it is small enough.
+pub(crate) async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let size = tokio::fs::metadata(path).await?.len();
     if size > SIZE_LIMIT {
         let message = format!("{size} bytes, at most {SIZE_LIMIT} are read");

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
 
 use crate::health::Health;
 use crate::http::CrossOrigin;
+use crate::http::certificate::Certificate;
 use crate::http::operations;
 use crate::http::serve::{self, HttpLimits, Observation, TlsFiles};
 use crate::metrics::Metrics;
@@ -167,8 +167,8 @@ impl Service {
         api: Router,
         pages: Option<CrossOrigin>,
     ) -> std::io::Result<SocketAddr> {
-        let certificate =
-            RustlsConfig::from_pem_file(&files.certificate, &files.private_key).await?;
+        let certificate = Certificate::read(files.clone()).await?;
+        let shown = certificate.shown();
         let listener = serve::bind(files.listen)?;
         let address = listener.local_addr()?;
         let handle = self.handle();
@@ -176,12 +176,18 @@ impl Service {
             "https",
             serve::serve_tls(
                 listener,
-                certificate,
+                shown,
                 self.observed(api, pages),
                 self.common.http,
                 handle,
             ),
         );
+        let following =
+            certificate.follow(self.observation.certificates.clone(), self.shutdown.clone());
+        self.spawn("certificate", async move {
+            following.await;
+            Ok::<_, std::convert::Infallible>(())
+        });
         tracing::info!(%address, "serving HTTPS");
         Ok(address)
     }

@@ -13,6 +13,7 @@ pub struct UpstreamMetrics {
     repetitions: Counters,
     ejections: Counters,
     ejected: Gauges,
+    ready: Gauges,
 }
 
 impl UpstreamMetrics {
@@ -26,6 +27,10 @@ impl UpstreamMetrics {
             ),
             ejections: metrics.counters("upstream_ejections", "Ejections of an instance"),
             ejected: metrics.gauges("upstream_ejected", "Whether an instance is ejected"),
+            ready: metrics.gauges(
+                "upstream_ready",
+                "Whether an instance says that it is ready",
+            ),
         }
     }
 
@@ -52,6 +57,12 @@ impl UpstreamMetrics {
         let labels = vec![("address", address.to_string())];
         self.ejections.get_or_create(&labels).inc();
         self.ejected.get_or_create(&labels).set(1);
+    }
+
+    pub(super) fn readiness(&self, address: SocketAddr, ready: bool) {
+        self.ready
+            .get_or_create(&vec![("address", address.to_string())])
+            .set(i64::from(ready));
     }
 
     pub(super) fn readmitted(&self, address: SocketAddr) {

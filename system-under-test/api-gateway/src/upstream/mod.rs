@@ -1,6 +1,7 @@
 //! The instances of one service: which one gets a request, how long it may take, and whether it is sent again.
 //!
 //! * [`metrics`]: what is counted
+//! * [`readiness`]: who says that it is ready
 //! * [`rotation`]: whose turn it is, and who is ejected
 //! * [`safety`]: whether a request may be sent a second time
 
@@ -27,6 +28,7 @@ use rotation::{EjectionPolicy, Rotation};
 use safety::{Failure, may_repeat};
 
 pub mod metrics;
+mod readiness;
 pub mod rotation;
 pub mod safety;
 
@@ -53,6 +55,8 @@ pub struct UpstreamLimits {
     pub ejection: EjectionPolicy,
     /// How often ejected instances are looked at.
     pub probe_interval: Duration,
+    /// How often instances are asked whether they are ready.
+    pub readiness_interval: Duration,
 }
 
 /// A request as it goes to a service.
@@ -115,6 +119,8 @@ pub struct Upstreams {
     limits: UpstreamLimits,
     only_safe: bool,
     tell_deadline: bool,
+    /// `None` when readiness-based routing is off: nobody is asked.
+    readiness_interval: Option<Duration>,
     metrics: UpstreamMetrics,
 }
 
@@ -161,6 +167,9 @@ impl Upstreams {
         let ejection = defences
             .on(Protection::OutlierEjection)
             .then_some(limits.ejection);
+        let readiness_interval = defences
+            .on(Protection::ReadinessRouting)
+            .then_some(limits.readiness_interval);
         let share = f32::from(limits.retry_percent) / 100.0;
         Ok(Self {
             service,
@@ -171,6 +180,7 @@ impl Upstreams {
             limits,
             only_safe: defences.on(Protection::RetryOnlySafe),
             tell_deadline: defences.on(Protection::DeadlinePropagation),
+            readiness_interval,
             metrics,
         })
     }

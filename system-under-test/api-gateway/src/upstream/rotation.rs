@@ -2,7 +2,8 @@
 //!
 //! Requests go to the instance with the fewest under way, in turn among equals. An instance that fails several times in a
 //! row is ejected; when its time is over it is probed, and only a probe that succeeds brings it back. At most half of the
-//! instances are ejected at a time: when all of them fail, the cause is not an instance.
+//! instances are ejected at a time: when all of them fail, the cause is not an instance. Likewise an instance that says
+//! that it is not ready gets nothing, unless all of them say so.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub enum Standing {
 #[derive(Debug)]
 struct Member {
     standing: Standing,
+    /// What it said last when it was asked whether it is ready.
+    ready: bool,
     in_flight: usize,
     /// Ejections and failed probes since the last success.
     ejections: u32,
@@ -56,6 +59,7 @@ impl Rotation {
     pub fn new(count: usize, policy: Option<EjectionPolicy>) -> Self {
         let member = || Member {
             standing: Standing::InRotation { failures: 0 },
+            ready: true,
             in_flight: 0,
             ejections: 0,
         };
@@ -82,10 +86,16 @@ impl Rotation {
     pub fn choose(&mut self, tried: &[usize]) -> Option<usize> {
         let count = self.members.len();
         let turn = self.turn;
+        let takes_part = |member: &Member| matches!(member.standing, Standing::InRotation { .. });
+        let any_ready = self
+            .members
+            .iter()
+            .any(|member| takes_part(member) && member.ready);
         let chosen = (0..count)
             .map(|step| (turn + step) % count)
             .filter(|member| !tried.contains(member))
-            .filter(|&member| matches!(self.standing(member), Standing::InRotation { .. }))
+            .filter(|&member| takes_part(&self.members[member]))
+            .filter(|&member| self.members[member].ready || !any_ready)
             .min_by_key(|&member| self.members[member].in_flight)?;
         self.members[chosen].in_flight += 1;
         // A repetition takes nobody's turn: else the instance that made it necessary would be the next one's first, always.
@@ -99,6 +109,11 @@ impl Rotation {
     pub fn finished(&mut self, member: usize) {
         let member = &mut self.members[member];
         member.in_flight = member.in_flight.saturating_sub(1);
+    }
+
+    /// The instance was asked whether it is ready; tells whether that is news.
+    pub fn says_ready(&mut self, member: usize, ready: bool) -> bool {
+        std::mem::replace(&mut self.members[member].ready, ready) != ready
     }
 
     /// The instance answered as an instance that works.
@@ -199,6 +214,28 @@ mod tests {
             })
             .collect();
         assert_eq!(chosen, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn who_is_not_ready_gets_nothing_unless_nobody_is() {
+        let mut rotation = Rotation::new(2, Some(POLICY));
+        assert!(rotation.says_ready(0, false));
+        assert!(!rotation.says_ready(0, false), "no news");
+        assert_eq!(rotation.choose(&[]), Some(1));
+        assert_eq!(rotation.choose(&[]), Some(1), "however busy");
+        assert_eq!(rotation.choose(&[1]), None, "not even for a repetition");
+        rotation.says_ready(1, false);
+        assert_eq!(rotation.choose(&[]), Some(0));
+        rotation.says_ready(0, true);
+        assert_eq!(rotation.choose(&[]), Some(0));
+    }
+
+    #[test]
+    fn an_ejected_instance_that_is_ready_does_not_keep_the_others_from_serving() {
+        let mut rotation = Rotation::new(2, Some(POLICY));
+        fail(&mut rotation, 1, 3, Instant::now());
+        rotation.says_ready(0, false);
+        assert_eq!(rotation.choose(&[]), Some(0));
     }
 
     #[test]

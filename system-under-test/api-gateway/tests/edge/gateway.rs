@@ -34,6 +34,25 @@ impl Files {
         }
     }
 
+    /// A new certificate and key, not yet in the files.
+    pub(crate) fn renewed() -> (Certificate, String, String) {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let issued = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        let trusted = Certificate::from_der(issued.cert.der()).expect("a certificate");
+        (
+            trusted,
+            issued.cert.pem(),
+            issued.signing_key.serialize_pem(),
+        )
+    }
+
+    /// Replaces a file as a whole.
+    pub(crate) fn replace(&self, name: &str, text: &str) {
+        let fresh = self.folder.path().join("fresh");
+        std::fs::write(&fresh, text).expect("written");
+        std::fs::rename(fresh, self.path(name)).expect("replaced");
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         let path = self.folder.path().join(name);
         path.to_string_lossy().into_owned()
@@ -46,7 +65,7 @@ pub(crate) struct Gateway {
     pub(crate) client: Client,
     pub(crate) service: Service,
     pub(crate) issuer: Issuer,
-    files: Files,
+    pub(crate) files: Files,
 }
 
 impl Gateway {

@@ -15,8 +15,10 @@ pub(crate) enum Mood {
     Cutting,
     /// Reads the request and says nothing.
     Hanging,
-    /// Answers with this status.
+    /// Answers with this status (200 to a probe).
     Failing(u16),
+    /// Says that it is not ready: 503 to everything.
+    Unready,
 }
 
 /// A request as it arrived: its head in lower case, and its body.
@@ -59,6 +61,12 @@ impl Instance {
         self.state.lock().expect("not poisoned").0 = mood;
     }
 
+    /// How many probes arrived.
+    pub(crate) fn probed(&self) -> usize {
+        let all = self.state.lock().expect("not poisoned").1.len();
+        all - self.seen().len()
+    }
+
     /// The requests that arrived, without probes.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let seen = self.state.lock().expect("not poisoned").1.clone();
@@ -79,7 +87,9 @@ async fn serve(mut connection: TcpStream, state: Arc<Mutex<(Mood, Vec<Seen>)>>) 
         let status = match mood {
             Mood::Well if is_probe => 200,
             Mood::Well => 201,
+            Mood::Failing(_) if is_probe => 200,
             Mood::Failing(status) => status,
+            Mood::Unready => 503,
             Mood::Cutting => return,
             Mood::Hanging => std::future::pending().await,
         };

@@ -1,5 +1,6 @@
 //! HTTP the same way in every service.
 //!
+//! * [`certificate`]: what a TLS listener shows, read again when its files change.
 //! * [`cross_origin`]: which web pages may call an API.
 //! * [`error`]: one mapping from what went wrong to status and JSON body.
 //! * [`json`]: bodies read strictly, with the offending field named.
@@ -7,6 +8,7 @@
 //! * [`operations`]: health, metrics and fail-point control.
 //! * [`serve`]: listeners (plain and TLS) with observation of every request and a bounded graceful shutdown.
 
+pub mod certificate;
 pub mod cross_origin;
 pub mod deadline;
 pub mod error;

@@ -54,10 +54,12 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key, PEM.
     pub private_key: PathBuf,
+    /// How often the two files are looked at, so that a renewed certificate is shown; `None`: only at start.
+    pub reload_every: Option<Duration>,
 }
 
 impl TlsFiles {
-    /// Reads `LISTEN_PUBLIC`, `CERTIFICATE_FILE` and `PRIVATE_KEY_FILE`.
+    /// Reads `LISTEN_PUBLIC`, `CERTIFICATE_FILE`, `PRIVATE_KEY_FILE` and `CERTIFICATE_RELOAD_MS`.
     pub fn read(settings: &mut Settings) -> Self {
         Self {
             listen: settings.required_address("LISTEN_PUBLIC"),
@@ -65,6 +67,11 @@ impl TlsFiles {
                 .required_path("CERTIFICATE_FILE", "the path of a certificate chain in PEM"),
             private_key: settings
                 .required_path("PRIVATE_KEY_FILE", "the path of a private key in PEM"),
+            reload_every: Some(Duration::from_millis(settings.number(
+                "CERTIFICATE_RELOAD_MS",
+                1_000,
+                10..=86_400_000,
+            ))),
         }
     }
 }
@@ -72,6 +79,8 @@ impl TlsFiles {
 /// How requests of one process are counted; shared by its listeners.
 #[derive(Clone)]
 pub struct Observation {
+    /// How often a changed certificate was taken up or refused.
+    pub(crate) certificates: Counters,
     requests: Counters,
     durations: Durations,
 }
@@ -80,6 +89,10 @@ impl Observation {
     /// Registers the metrics of HTTP requests.
     pub fn new(metrics: &Metrics) -> Self {
         Self {
+            certificates: metrics.counters(
+                "tls_certificate_reloads",
+                "Changed certificates of a listener, by result",
+            ),
             requests: metrics.counters(
                 "http_requests",
                 "HTTP requests answered, by route and status",
