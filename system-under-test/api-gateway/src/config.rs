@@ -11,6 +11,7 @@ use service_kit::http::{CrossOrigin, TlsFiles};
 use service_kit::settings::Settings;
 
 use crate::defences::Protection;
+use crate::firewall::Firewall;
 use crate::http::EdgeLimits;
 use crate::limit::ClientLimit;
 use crate::route::{RouteTable, Upstream};
@@ -41,6 +42,8 @@ pub struct Config {
     pub keys: Option<KeySource>,
     /// Bounds of what customers may do.
     pub edge: EdgeLimits,
+    /// What looks like an attack.
+    pub firewall: Firewall,
     /// Bounds of what is done to each service.
     pub upstream: UpstreamLimits,
     /// Which protections are on.
@@ -67,6 +70,7 @@ impl Config {
             },
             keys: verifies.then(|| keys(settings)),
             edge: edge(settings),
+            firewall: firewall(settings),
             upstream: upstream(settings),
             defences,
         }
@@ -129,6 +133,15 @@ fn edge(settings: &mut Settings) -> EdgeLimits {
     }
 }
 
+fn firewall(settings: &mut Settings) -> Firewall {
+    let words = settings.text("WAF_FORBIDDEN_WORDS", "");
+    let words = words.split(',').map(|word| word.trim().to_lowercase());
+    Firewall {
+        header_bytes: settings.number("WAF_HEADER_LIMIT_BYTES", 8_192, 256..=1_048_576),
+        forbidden_words: words.filter(|word| !word.is_empty()).collect(),
+    }
+}
+
 fn upstream(settings: &mut Settings) -> UpstreamLimits {
     UpstreamLimits {
         connect: settings.duration_ms("UPSTREAM_CONNECT_MS", 1_000),
@@ -149,6 +162,7 @@ fn upstream(settings: &mut Settings) -> UpstreamLimits {
             250,
             1..=60_000,
         )),
+        readiness: settings.duration_ms("READINESS_LIMIT_MS", 1_000),
         readiness_interval: Duration::from_millis(settings.number(
             "READINESS_INTERVAL_MS",
             1_000,

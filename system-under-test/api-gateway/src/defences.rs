@@ -7,6 +7,10 @@ service_kit::defences! {
         CorsAllowlist = "cors-allowlist",
         /// A renewed certificate is shown without a restart; off, the one of the start is shown for ever.
         CertificateReload = "certificate-reload",
+        /// A route that leads to where nobody knows it keeps the gateway from becoming ready; off, customers find out.
+        RouteCheck = "route-check",
+        /// What looks like an attack is refused with a reference id, and reaches no service.
+        Waf = "waf",
         /// Only requests with a good token are let in; off, nobody is asked who they are.
         JwtVerification = "jwt-verification",
         /// Keys are fetched again when a token names an unknown one, and from time to time; off, the first set is the last.

@@ -3,8 +3,10 @@
 //!
 //! * [`config`]: the settings
 //! * [`defences`]: the protections that can be switched off by name
+//! * [`firewall`]: what looks like an attack
 //! * [`limit`]: the rate limit of each client
 //! * [`route`]: which path leads to which service
+//! * [`route_check`]: whether the services know their paths
 //! * [`token`]: who asks
 //! * [`upstream`]: which instance gets a request, and whether it is sent again
 //! * [`http`]: what customers may reach
@@ -22,9 +24,11 @@ use token::keys::{KeySource, Keys};
 
 pub mod config;
 pub mod defences;
+pub mod firewall;
 pub mod http;
 pub mod limit;
 pub mod route;
+pub mod route_check;
 pub mod token;
 pub mod upstream;
 
@@ -81,10 +85,22 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
         )),
         None => None,
     };
+    let check = config.defences.on(Protection::RouteCheck).then(|| {
+        let every = config.upstream.readiness_interval;
+        check_routes(&config.routes, &upstreams, every, service)
+    });
+    let firewall = config
+        .defences
+        .on(Protection::Waf)
+        .then(|| http::Guard::new(config.firewall, &service.metrics));
     let edge = http::Edge::new(
-        config.routes,
-        upstreams,
+        http::Ways {
+            routes: config.routes,
+            check,
+            upstreams,
+        },
         verifier,
+        firewall,
         config.edge,
         &config.defences,
     );
@@ -96,6 +112,27 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
     Ok(service
         .serve_tls_to_pages(&public, http::router(Arc::new(edge)), pages)
         .await?)
+}
+
+/// Asks in the background whether the services know their paths; until all do, the gateway is not ready.
+fn check_routes(
+    routes: &route::RouteTable,
+    upstreams: &BTreeMap<route::Upstream, Arc<upstream::Upstreams>>,
+    every: std::time::Duration,
+    service: &Service,
+) -> Arc<route_check::RouteCheck> {
+    let check = Arc::new(route_check::RouteCheck::new(routes.clone()));
+    let (asking, upstreams, stop) = (check.clone(), upstreams.clone(), service.shutdown.token());
+    service.spawn("routes", async move {
+        asking.ask_until_good(&upstreams, every, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let checked = check.clone();
+    service.health.check("routes", move || {
+        let verdict = checked.verdict();
+        async move { verdict }
+    });
+    check
 }
 
 /// The identity provider's keys, fetched in the background; without any the gateway is not ready.

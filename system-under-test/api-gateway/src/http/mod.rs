@@ -20,11 +20,15 @@ use uuid::Uuid;
 use crate::defences::Protection;
 use crate::limit::{ClientLimit, ClientLimits};
 use crate::route::{PUBLIC_API, Route, RouteTable, Upstream, is_plain};
+use crate::route_check::RouteCheck;
 use crate::token::{Refusal, Verifier};
 use crate::upstream::{Outgoing, SendError, Upstreams};
 use body::BodyError;
 
+pub use guard::Guard;
+
 mod body;
+mod guard;
 
 /// Who asks; the key of the rate limit.
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
@@ -50,12 +54,23 @@ pub struct EdgeLimits {
     pub client: ClientLimit,
 }
 
+/// The ways to the services.
+pub struct Ways {
+    /// Which path leads to which service.
+    pub routes: RouteTable,
+    /// Whether they know it; `None` when the defence is off.
+    pub check: Option<Arc<RouteCheck>>,
+    /// Their instances.
+    pub upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
+}
+
 /// The edge of the pipeline: its limits and the ways to the services.
 pub struct Edge {
-    routes: RouteTable,
-    upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
+    ways: Ways,
     /// `None` when the defence is off.
     verifier: Option<Verifier>,
+    /// `None` when the defence is off.
+    firewall: Option<Guard>,
     /// `None` when the defence is off.
     clients: Option<ClientLimits>,
     /// `None` when the defence is off.
@@ -69,16 +84,16 @@ pub struct Edge {
 impl Edge {
     /// An edge with the limits whose defences are on.
     pub fn new(
-        routes: RouteTable,
-        upstreams: BTreeMap<Upstream, Arc<Upstreams>>,
+        ways: Ways,
         verifier: Option<Verifier>,
+        firewall: Option<Guard>,
         limits: EdgeLimits,
         defences: &Defences<Protection>,
     ) -> Self {
         Self {
-            routes,
-            upstreams,
+            ways,
             verifier,
+            firewall,
             clients: defences
                 .on(Protection::PerClientLimit)
                 .then(|| ClientLimits::new(limits.client)),
@@ -185,6 +200,9 @@ impl Edge {
             .await?;
         let (parts, body) = request.into_parts();
         let body = self.body(body, deadline).await?;
+        if let Some(firewall) = &self.firewall {
+            firewall.refuse_attack(&parts, &body)?;
+        }
         let outgoing = Outgoing {
             has_key: parts
                 .headers
@@ -240,8 +258,11 @@ impl Edge {
     }
 
     fn upstream(&self, route: &Route) -> Result<&Upstreams, ApiError> {
-        let service = self.routes.service_of(route);
-        let upstreams = service.and_then(|service| self.upstreams.get(&service));
+        if let Some(check) = &self.ways.check {
+            check.refuse_if_wrong(route)?;
+        }
+        let service = self.ways.routes.service_of(route);
+        let upstreams = service.and_then(|service| self.ways.upstreams.get(&service));
         upstreams.map(Arc::as_ref).ok_or_else(|| {
             let message = format!("the route table has no way to {}", route.path);
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_route", message)

@@ -55,6 +55,8 @@ pub struct UpstreamLimits {
     pub ejection: EjectionPolicy,
     /// How often ejected instances are looked at.
     pub probe_interval: Duration,
+    /// How long an instance may take to say whether it is ready.
+    pub readiness: Duration,
     /// How often instances are asked whether they are ready.
     pub readiness_interval: Duration,
 }
@@ -188,6 +190,29 @@ impl Upstreams {
     /// How many instances are ejected at the moment.
     pub fn ejected(&self) -> usize {
         self.rotation().ejected()
+    }
+
+    /// The service.
+    pub fn service(&self) -> Upstream {
+        self.service
+    }
+
+    /// Asks the instances what may be done with a path, which does nothing; the status of the first one that answers
+    /// anything but 503.
+    ///
+    /// # Errors
+    /// Nobody did; says so.
+    pub async fn options(&self, path: &str) -> Result<StatusCode, String> {
+        for address in &self.addresses {
+            let url = format!("http://{address}{path}");
+            let request = self.http.request(Method::OPTIONS, url);
+            if let Ok(answer) = request.timeout(self.limits.attempt).send().await
+                && answer.status() != StatusCode::SERVICE_UNAVAILABLE
+            {
+                return Ok(answer.status());
+            }
+        }
+        Err("of which no instance answers".to_owned())
     }
 
     /// Sends a request to one instance, and to another one if that is safe and the budget allows it. Without a deadline

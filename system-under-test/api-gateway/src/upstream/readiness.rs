@@ -27,28 +27,34 @@ impl Upstreams {
         }
     }
 
-    /// No answer says nothing about readiness: an instance that is gone or cut off is ejected for its failures.
+    /// An instance that does not answer in time is not ready either. One that cannot be reached says nothing about its
+    /// readiness: it is ejected for its failures.
     async fn ask_readiness(&self, member: usize) {
         let address = self.addresses[member];
         let request = self
             .http
             .get(format!("http://{address}/health/ready"))
-            .timeout(self.limits.attempt);
-        let Ok(answer) = request.send().await else {
-            return;
+            .timeout(self.limits.readiness);
+        let answer = request.send().await;
+        let ready = match &answer {
+            Ok(answer) => answer.status() == StatusCode::OK,
+            Err(error) if error.is_timeout() && !error.is_connect() => false,
+            Err(_) => return,
         };
-        let ready = answer.status() == StatusCode::OK;
         if !self.rotation().says_ready(member, ready) {
             return;
         }
         self.metrics.readiness(address, ready);
         let upstream = self.service.name();
         if ready {
-            info!(upstream, %address, "an instance says that it is ready: it gets requests");
+            info!(upstream, %address, "an instance is ready: it gets requests");
         } else {
-            let said = answer.text().await.unwrap_or_default();
+            let said = match answer {
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(_) => "nothing in time".to_owned(),
+            };
             let said: String = said.chars().take(SAID_SHOWN).collect();
-            warn!(upstream, %address, said, "an instance says that it is not ready: it gets no requests");
+            warn!(upstream, %address, said, "an instance is not ready: it gets no requests");
         }
     }
 }

@@ -69,13 +69,15 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// A ready gateway whose tokens come from a well issuer.
+    /// A gateway whose tokens come from a well issuer; ready, but that instances which do not answer cannot say which
+    /// paths they know.
     pub(crate) async fn start(instances: &[SocketAddr], more: &[(&str, &str)]) -> Self {
         let files = Files::new();
         let issuer = Issuer::start(&files).await;
         let gateway = Self::start_with(files, issuer, instances, more).await;
         testing::eventually("the gateway is ready", async || {
-            gateway.service.health.readiness().await.ready
+            let reasons = gateway.service.health.readiness().await.reasons;
+            reasons.iter().all(|reason| reason.starts_with("routes: "))
         })
         .await;
         gateway

@@ -13,6 +13,8 @@ pub(crate) enum Mood {
     Well,
     /// Reads the request, then cuts the connection.
     Cutting,
+    /// Knows no path: answers 404 (200 to a probe).
+    Strange,
     /// Reads the request and says nothing.
     Hanging,
     /// Answers with this status (200 to a probe).
@@ -63,22 +65,25 @@ impl Instance {
 
     /// How many probes arrived.
     pub(crate) fn probed(&self) -> usize {
-        let all = self.state.lock().expect("not poisoned").1.len();
-        all - self.seen().len()
+        let all = &self.state.lock().expect("not poisoned").1;
+        all.iter()
+            .filter(|seen| seen.head.contains("/health/"))
+            .count()
     }
 
-    /// The requests that arrived, without probes.
+    /// The requests that arrived, without probes and questions for routes.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let seen = self.state.lock().expect("not poisoned").1.clone();
         seen.into_iter()
-            .filter(|seen| !seen.head.contains("/health/"))
+            .filter(|seen| !seen.head.contains("/health/") && !seen.head.starts_with("options "))
             .collect()
     }
 }
 
 async fn serve(mut connection: TcpStream, state: Arc<Mutex<(Mood, Vec<Seen>)>>) {
     while let Some(seen) = read(&mut connection).await {
-        let is_probe = seen.head.contains("/health/");
+        let is_health = seen.head.contains("/health/");
+        let is_probe = is_health || seen.head.starts_with("options ");
         let mood = {
             let mut state = state.lock().expect("not poisoned");
             state.1.push(seen);
@@ -89,6 +94,8 @@ async fn serve(mut connection: TcpStream, state: Arc<Mutex<(Mood, Vec<Seen>)>>) 
             Mood::Well => 201,
             Mood::Failing(_) if is_probe => 200,
             Mood::Failing(status) => status,
+            Mood::Strange if is_health => 200,
+            Mood::Strange => 404,
             Mood::Unready => 503,
             Mood::Cutting => return,
             Mood::Hanging => std::future::pending().await,

@@ -2,6 +2,7 @@
 //! tokens.
 
 mod certificate;
+mod firewall;
 mod gateway;
 mod instance;
 mod issuer;

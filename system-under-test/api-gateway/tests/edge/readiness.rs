@@ -59,3 +59,21 @@ async fn without_the_defence_nobody_is_asked_and_customers_meet_whoever_is_not_r
     }
     assert_eq!((refused, cold.seen().len(), cold.probed()), (5, 5, 0));
 }
+
+#[tokio::test]
+async fn an_instance_that_does_not_say_in_time_whether_it_is_ready_gets_nothing() {
+    let hanging = Instance::start(Mood::Hanging).await;
+    let well = Instance::start(Mood::Well).await;
+    let settings = [&QUICK[..], &[("READINESS_LIMIT_MS", "50")]].concat();
+    let gateway = Gateway::start(&[hanging.address, well.address], &settings).await;
+    let line = format!("upstream_ready{{address=\"{}\"}} 0", hanging.address);
+    testing::eventually("the gateway has waited for an answer", async || {
+        let metrics = gateway.service.metrics.text().expect("text");
+        metrics.contains(&line)
+    })
+    .await;
+    for _ in 0..4 {
+        assert_eq!(status(gateway.post()).await, StatusCode::CREATED);
+    }
+    assert!(hanging.seen().is_empty());
+}

@@ -1,6 +1,7 @@
 //! What is reachable, and where it leads.
 
 use reqwest::{Method, StatusCode};
+use service_kit::testing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::gateway::{Gateway, code, status};
@@ -77,7 +78,10 @@ async fn each_path_leads_to_its_own_service() {
 #[tokio::test]
 async fn a_path_that_the_table_leaves_out_fails_fast() {
     let instance = Instance::start(Mood::Well).await;
-    let settings = [("ROUTES", "/products=order-service")];
+    let settings = [
+        ("ROUTES", "/products=order-service"),
+        ("DEFENCES_OFF", "gateway.route-check"),
+    ];
     let gateway = Gateway::start(&[instance.address], &settings).await;
     let response = gateway.post().send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -102,4 +106,65 @@ async fn a_path_that_climbs_out_of_its_route_is_refused() {
         assert_eq!(&answer, b"HTTP/1.1 400", "{path}");
     }
     assert!(instance.seen().is_empty());
+}
+
+const QUICK: (&str, &str) = ("READINESS_INTERVAL_MS", "10");
+
+#[tokio::test]
+async fn a_gateway_whose_routes_are_known_to_their_services_becomes_ready() {
+    let instance = Instance::start(Mood::Hanging).await;
+    let settings = [QUICK, ("UPSTREAM_ATTEMPT_MS", "50")];
+    let gateway = Gateway::start(&[instance.address], &settings).await;
+    let reasons = gateway.service.health.readiness().await.reasons;
+    assert!(
+        reasons[0].contains("/stock leads to inventory-service, of which no instance answers")
+            || reasons[0].contains("has not answered yet"),
+        "{reasons:?}"
+    );
+    instance.set(Mood::Well);
+    testing::eventually("every route is known", async || {
+        gateway.service.health.readiness().await.ready
+    })
+    .await;
+    assert!(instance.seen().is_empty(), "asking has no effect");
+}
+
+#[tokio::test]
+async fn a_gateway_with_a_route_that_its_service_does_not_know_is_not_ready_and_sends_nothing_there()
+ {
+    let orders = Instance::start(Mood::Well).await;
+    let inventory = Instance::start(Mood::Strange).await;
+    let stock_at = inventory.address.to_string();
+    let settings = [
+        QUICK,
+        ("INVENTORY_SERVICE_ADDRESSES", stock_at.as_str()),
+        (
+            "ROUTES",
+            "/orders=inventory-service,/products=order-service",
+        ),
+    ];
+    let gateway = Gateway::start(&[orders.address], &settings).await;
+    testing::eventually("the gateway says what is wrong", async || {
+        let reasons = gateway.service.health.readiness().await.reasons.join(" ");
+        reasons.contains("/orders leads to inventory-service, which does not know it")
+            && reasons.contains("/stock leads nowhere")
+            && !reasons.contains("/products")
+    })
+    .await;
+    let response = gateway.post().send().await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(code(response).await, "misrouted");
+    assert!(inventory.seen().is_empty());
+    let products = gateway.ask(Method::GET, "/products");
+    assert_eq!(status(products).await, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn without_the_check_a_gateway_with_a_wrong_route_is_ready_and_customers_find_out() {
+    let strange = Instance::start(Mood::Strange).await;
+    let settings = [QUICK, ("DEFENCES_OFF", "gateway.route-check")];
+    let gateway = Gateway::start(&[strange.address], &settings).await;
+    assert!(gateway.service.health.readiness().await.ready);
+    assert_eq!(status(gateway.post()).await, StatusCode::NOT_FOUND);
+    assert_eq!(strange.seen().len(), 1);
 }
