@@ -12,13 +12,15 @@ use std::{
 use firedrill::{
     fault::inject,
     profile::{Content, Profiles},
+    system::{Observations, Observer},
     testbed::{
         Pipeline, PipelineRequest, Testbed,
         local::{LocalOptions, LocalTestbed},
     },
     topology::Topology,
+    workload::{Assortment, Client, Generator, Identity, outcome},
 };
-use sqlx::{Connection, PgConnection};
+use firedrill_oracle::record::Outcome;
 use tokio_util::sync::CancellationToken;
 
 /// These are felt even when no customer orders anything.
@@ -60,7 +62,9 @@ async fn every_profile_can_be_injected_into_the_order_pipeline_and_healed() {
         .start(request(logs.path()))
         .await
         .expect("a pipeline");
-    stock_something(&pipeline).await;
+    let observations = workspace.join("system-under-test/observations.toml");
+    let observations = Observations::load(&observations, &topology).expect("they are right");
+    sell_something(&pipeline, observations).await;
     let mut failures = Vec::new();
     for profile in profiles.iter() {
         // Sequences consist of profiles that have their own turn.
@@ -108,14 +112,35 @@ async fn hurt_and_heal(
     Ok(())
 }
 
-/// A row that can be locked.
-async fn stock_something(pipeline: &Arc<dyn Pipeline>) {
-    let url = pipeline
-        .database_url("inventory-service")
-        .expect("a database");
-    let mut connection = PgConnection::connect(&url).await.expect("a connection");
-    sqlx::query("insert into stock (product_id, initial, on_hand) values ('p-1', 1, 1)")
-        .execute(&mut connection)
-        .await
-        .expect("a row");
+/// Orders that have come to rest: rows to lock, and messages in every topic that others can be made of.
+async fn sell_something(pipeline: &Arc<dyn Pipeline>, observations: Observations) {
+    let observer = Observer::new(pipeline.clone(), Arc::new(observations)).expect("an observer");
+    let assortment = Assortment::new(40, 100, 1);
+    let arranged = observer.arrange_products(&assortment.products).await;
+    arranged.expect("products");
+    let authority = pipeline.certificate_authority_pem();
+    let client = Client::new(&pipeline.entry_url(), authority, SOON).expect("a client");
+    let issuer = pipeline.identity_url().expect("an issuer of tokens");
+    let identity = Identity::new(&issuer, authority, None, SOON).expect("an identity");
+    let mut generator = Generator::new(1, assortment, "r");
+    for _ in 0..4 {
+        let intent = generator.next_intent(true, 2);
+        let token = identity.token(&intent.customer).await.expect("a token");
+        let seen = client.place_order(&intent, 0, Some(&token)).await;
+        let outcome = outcome::decide(seen);
+        assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    }
+    let rest = async {
+        while !observer
+            .outstanding()
+            .await
+            .expect("it can be asked")
+            .is_empty()
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let rested = tokio::time::timeout(SOON, rest).await;
+    rested.expect("the orders come to rest");
+    observer.close().await;
 }

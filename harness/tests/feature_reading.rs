@@ -343,7 +343,7 @@ fn each_mistake_in_the_tags_has_its_place_and_its_remedy() {
             "@slow",
             "@retry(3)",
             "x.feature:9:44: unknown tag `@retry(3)` (known: `@F6.5`, `@without:DEFENCE/FINDING`, `@quick`, `@slow`, \
-             `@regression`)",
+             `@alone`, `@regression`)",
         ),
         (
             "@slow",

@@ -476,8 +476,8 @@ async fn a_place_that_cannot_be_read_says_why() {
             "total as amount_minor,",
             "total,",
             FactKind::Order,
-            "column `total` is no field of orders (known: `amount_minor`, `is_final`, `order_id`, `reference`, `state`, \
-             `version`)",
+            "column `total` is no field of orders (known: `amount_minor`, `currency`, `is_final`, `order_id`, \
+             `reference`, `state`, `version`)",
         ),
         (
             "total as amount_minor, version from",

@@ -7,7 +7,7 @@ Feature: A shop of another team
     And customers who try up to 5 times place 30 orders per second
     When the fault "shop-answers-lost" is injected until it was felt 5 times
     And the fault heals
-    And customers have placed 10 more orders
+    And customers have placed 30 more orders
     And the customers stop
     And the pipeline settles within 30 seconds
     Then every promise is kept

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 UNITS = int(os.environ["UNITS"])
@@ -12,9 +13,32 @@ lock = threading.Lock()
 by_key = {}
 facts = {
     name: []
-    for name in "orders lines audit charges refunds requests moves messages progress processed parked".split()
+    for name in "orders lines audit charges refunds requests moves messages progress processed parked told claims".split()
 }
 stock = {}
+dashboards = {}
+
+WINDOW_S = 60
+
+
+def show(request, now_s):
+    """Counts an order in the window in which it is placed and paid."""
+    start_s = now_s - now_s % WINDOW_S
+    window = dashboards.setdefault(
+        start_s,
+        {
+            "window_start_s": start_s,
+            "window_s": WINDOW_S,
+            "currency": request["currency"],
+            "placed": 0,
+            "paid": 0,
+            "refunded": 0,
+            "revenue_minor": 0,
+        },
+    )
+    window["placed"] += 1
+    window["paid"] += 1
+    window["revenue_minor"] += request["amount_minor"]
 
 
 def place(request, key):
@@ -24,10 +48,18 @@ def place(request, key):
             return by_key[key]
         number = len(facts["orders"]) + 1
         order_id = f"shop-{number}"
+        now_ms = int(time.time() * 1000)
+        show(request, now_ms // 1000)
         path = [None, "placed", "payment_pending", "paid", "fulfilled"]
         for version, (before, after) in enumerate(zip(path, path[1:]), start=1):
             facts["audit"].append(
-                {"order_id": order_id, "version": version, "from_state": before, "to_state": after}
+                {
+                    "order_id": order_id,
+                    "version": version,
+                    "from_state": before,
+                    "to_state": after,
+                    "at_ms": now_ms,
+                }
             )
         times = 2 if "shop.charge-once" in OFF else 1
         for attempt in range(times):
@@ -77,7 +109,7 @@ class Desk(BaseHTTPRequestHandler):
             self.answer(200, {"ready": True})
         elif self.path == "/facts":
             with lock:
-                self.answer(200, {**facts, "stock": list(stock.values())})
+                self.answer(200, {**facts, "stock": list(stock.values()), "dashboards": list(dashboards.values())})
         else:
             self.answer(404, {"error": {"code": "not_found"}})
 
