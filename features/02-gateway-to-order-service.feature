@@ -50,7 +50,7 @@ Feature: Layer 2, from the API gateway to the order service
     And customers place 20 orders per second
     When customers have placed 20 orders
     And the fault "order-instance-starts-slowly" is injected
-    And customers have placed 160 more orders
+    And customers have placed 40 more orders
     And the customers stop
     And the pipeline settles within 30 seconds
     Then every promise is kept
