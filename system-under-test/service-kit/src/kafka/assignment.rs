@@ -32,6 +32,8 @@ struct Lane {
     waiting: VecDeque<Received>,
     in_work: bool,
     paused: bool,
+    /// The offset of the first message since the partition became ours.
+    first: Option<i64>,
     /// The offset after the last finished message.
     done: Option<i64>,
     committed: Option<i64>,
@@ -55,6 +57,7 @@ impl Partition {
     /// Puts a message at the end; true when nobody works on this partition, so that the caller must start somebody.
     pub(super) fn push(&self, message: Received) -> bool {
         let mut lane = self.lane();
+        lane.first.get_or_insert(message.offset);
         lane.waiting.push_back(message);
         !std::mem::replace(&mut lane.in_work, true)
     }
@@ -110,6 +113,14 @@ impl Partition {
     /// Whether everything before `next_offset` is committed.
     pub(super) fn is_committed(&self, next_offset: i64) -> bool {
         self.lane().committed >= Some(next_offset)
+    }
+
+    /// How many messages before `end_offset` are not committed, where the client cannot say because the group has never
+    /// committed anything there: what came first is where it began.
+    fn lag_before(&self, end_offset: i64) -> i64 {
+        let lane = self.lane();
+        let reached = lane.committed.or(lane.first);
+        reached.map_or(0, |reached| (end_offset - reached).max(0))
     }
 
     /// The offset to commit, if it is not committed yet.
@@ -254,10 +265,13 @@ impl ClientContext for GroupContext {
                 .filter(|shown| shown.partition >= 0)
             {
                 backlog.all += 1;
-                if self.assignment.find(name, partition.partition).is_some() {
+                if let Some(ours) = self.assignment.find(name, partition.partition) {
                     backlog.ours += 1;
-                    // Unknown is -1, until the first answer of the broker.
-                    lag += partition.consumer_lag.max(0);
+                    // Unknown is -1: until the first answer of the broker, or until the group's first commit.
+                    lag += match partition.consumer_lag {
+                        known @ 0.. => known,
+                        _ => ours.lag_before(partition.ls_offset),
+                    };
                 }
             }
             backlog.messages += lag.unsigned_abs();
