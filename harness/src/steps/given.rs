@@ -47,13 +47,7 @@ async fn products(world: &mut DrillWorld, count: usize, units: i64) {
 
 #[given(regex = r"^customers place (\d+) orders? per second$")]
 async fn customers_place(world: &mut DrillWorld, rate: u32) {
-    world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::PerSecond(f64::from(rate)), Habits::default())
-                .await
-        })
-        .await;
+    come(world, Pace::PerSecond(f64::from(rate)), Habits::default()).await;
 }
 
 #[given(regex = r"^customers without idempotency keys place (\d+) orders? per second$")]
@@ -62,13 +56,7 @@ async fn customers_without_keys(world: &mut DrillWorld, rate: u32) {
         with_key: false,
         ..Habits::default()
     };
-    world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
-                .await
-        })
-        .await;
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
 }
 
 #[given(regex = r"^customers with forged tokens place (\d+) orders? per second$")]
@@ -77,13 +65,7 @@ async fn forgers(world: &mut DrillWorld, rate: u32) {
         forged: true,
         ..Habits::default()
     };
-    world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
-                .await
-        })
-        .await;
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
 }
 
 #[given(regex = r"^customers who try up to (\d+) times place (\d+) orders? per second$")]
@@ -92,13 +74,7 @@ async fn persistent_customers(world: &mut DrillWorld, attempts: u32, rate: u32) 
         attempts,
         ..Habits::default()
     };
-    world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
-                .await
-        })
-        .await;
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
 }
 
 #[given(regex = r"^customers who change their mind place (\d+) orders? per second$")]
@@ -107,13 +83,7 @@ async fn wavering_customers(world: &mut DrillWorld, rate: u32) {
         cancels: true,
         ..Habits::default()
     };
-    world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
-                .await
-        })
-        .await;
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
 }
 
 #[given(regex = r"^customers with notes of (\d+) characters place (\d+) orders? per second$")]
@@ -122,13 +92,7 @@ async fn wordy_customers(world: &mut DrillWorld, note_characters: usize, rate: u
         note_characters,
         ..Habits::default()
     };
-    world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::PerSecond(f64::from(rate)), habits)
-                .await
-        })
-        .await;
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
 }
 
 #[given(regex = r"^a shopper has the shop open in a browser$")]
@@ -140,11 +104,11 @@ async fn shop_is_open(world: &mut DrillWorld) {
 
 #[given(regex = r"^(\d+) customers order again and again$")]
 async fn closed_loop(world: &mut DrillWorld, customers: u32) {
+    come(world, Pace::Concurrent(customers), Habits::default()).await;
+}
+
+async fn come(world: &mut DrillWorld, pace: Pace, habits: Habits) {
     world
-        .phase(async |drill| {
-            drill
-                .customers_come(Pace::Concurrent(customers), Habits::default())
-                .await
-        })
+        .phase(async |drill| drill.customers_come(pace, habits).await)
         .await;
 }

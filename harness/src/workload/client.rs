@@ -43,17 +43,8 @@ impl Client {
         certificate_authority_pem: &str,
         patience: Duration,
     ) -> Result<Self, ClientError> {
-        let authority = reqwest::Certificate::from_pem(certificate_authority_pem.as_bytes())?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([authority])
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(patience)
-            .timeout(patience)
-            .pool_idle_timeout(Duration::from_secs(10))
-            .build()?;
         Ok(Self {
-            http,
+            http: customers_http(certificate_authority_pem, patience)?,
             entry_url: entry_url.trim_end_matches('/').to_owned(),
         })
     }
@@ -126,6 +117,23 @@ impl Client {
             Err(reason) => Seen::NoAnswer { reason },
         }
     }
+}
+
+/// How customers speak HTTPS: they trust one certificate authority (PEM) only and give a request up after `patience`.
+pub(super) fn customers_http(
+    certificate_authority_pem: &str,
+    patience: Duration,
+) -> Result<reqwest::Client, ClientError> {
+    let authority = reqwest::Certificate::from_pem(certificate_authority_pem.as_bytes())?;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority])
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(patience)
+        .timeout(patience)
+        .pool_idle_timeout(Duration::from_secs(10))
+        .build()?;
+    Ok(http)
 }
 
 /// What a customer sends.

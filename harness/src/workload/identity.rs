@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::client::{ClientError, chain, read_answer};
+use super::client::{ClientError, chain, customers_http, read_answer};
 
 /// Every customer's password; what is drilled is not how well customers choose.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -62,17 +62,8 @@ impl Identity {
         control: Option<SocketAddr>,
         patience: Duration,
     ) -> Result<Self, ClientError> {
-        let authority = reqwest::Certificate::from_pem(certificate_authority_pem.as_bytes())?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([authority])
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(patience)
-            .timeout(patience)
-            .pool_idle_timeout(Duration::from_secs(10))
-            .build()?;
         Ok(Self {
-            http,
+            http: customers_http(certificate_authority_pem, patience)?,
             url: url.trim_end_matches('/').to_owned(),
             control,
             tokens: Mutex::default(),
