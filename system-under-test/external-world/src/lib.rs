@@ -6,6 +6,7 @@
 //!
 //! What the roles share:
 //!
+//! * [`Addresses`]: where they are served.
 //! * [`script`]: misbehaviour on demand.
 //! * [`control`]: setting scripts over HTTP.
 //! * [`idempotency_key`]: the key of a request, checked.
@@ -20,3 +21,7 @@ pub mod message_provider;
 pub mod payment_provider;
 pub mod problem;
 pub mod script;
+
+mod addresses;
+
+pub use addresses::Addresses;

@@ -5,7 +5,6 @@
 //! * [`password`]: passwords, as they are kept
 //! * [`http`]: the public API and the control API
 
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use service_kit::database::{DatabaseSettings, migrate};
@@ -16,6 +15,7 @@ use service_kit::settings::Settings;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use crate::Addresses;
 use crate::desk::{self, Desk};
 use domain::Ask;
 use store::Store;
@@ -129,15 +129,6 @@ impl Provider {
             asked: metrics.counters("identity_requests", "Requests to the identity provider"),
         }
     }
-}
-
-/// Where a provider is served.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// The control API, health and metrics.
-    pub http: SocketAddr,
-    /// The public API.
-    pub public: SocketAddr,
 }
 
 /// Starts the provider: database, a first key, control API, public API.

@@ -4,7 +4,6 @@
 //! * [`mailbox`]: all SQL
 //! * [`http`]: the public API and the control API
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use service_kit::settings::Settings;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use crate::Addresses;
 use crate::desk::{self, Desk};
 use domain::Channel;
 use mailbox::Mailbox;
@@ -114,15 +114,6 @@ impl Provider {
             metrics: ProviderMetrics::new(metrics),
         }
     }
-}
-
-/// Where a provider is served.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// The control API, health and metrics.
-    pub http: SocketAddr,
-    /// The public API.
-    pub public: SocketAddr,
 }
 
 /// Starts the provider: database, control API, public API.

@@ -4,7 +4,6 @@
 //! * [`ledger`]: all SQL
 //! * [`http`]: the public API and the control API
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use service_kit::database::{DatabaseSettings, migrate};
@@ -15,6 +14,7 @@ use service_kit::settings::Settings;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
+use crate::Addresses;
 use crate::desk::{self, Desk};
 use domain::Kind;
 use ledger::Ledger;
@@ -100,15 +100,6 @@ impl Provider {
             },
         }
     }
-}
-
-/// Where a provider is served.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// The control API, health and metrics.
-    pub http: SocketAddr,
-    /// The public API.
-    pub public: SocketAddr,
 }
 
 /// Starts the provider: database, control API, public API.

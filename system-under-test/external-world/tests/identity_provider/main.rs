@@ -6,7 +6,8 @@ mod support;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use external_world::identity_provider::{self, Addresses, Config, MIGRATIONS};
+use external_world::Addresses;
+use external_world::identity_provider::{self, Config, MIGRATIONS};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::service::Service;

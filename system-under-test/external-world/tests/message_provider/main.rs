@@ -6,7 +6,8 @@ mod support;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use external_world::message_provider::{self, AFTER_BOOKING, Addresses, Config, MIGRATIONS};
+use external_world::Addresses;
+use external_world::message_provider::{self, AFTER_BOOKING, Config, MIGRATIONS};
 use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -6,7 +6,8 @@ mod support;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use external_world::payment_provider::{self, Addresses, Config, MIGRATIONS};
+use external_world::Addresses;
+use external_world::payment_provider::{self, Config, MIGRATIONS};
 use futures::future::join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
-
-/// Longest time that a Retry-After is believed.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(60);
-/// Longest part of a body that is quoted, in characters.
-const QUOTE_LIMIT: usize = 120;
+use service_kit::http::partner;
 
 /// What became of one attempt to send a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,34 +45,20 @@ pub(super) fn sent(status: StatusCode, retry_after: Option<&str>, body: &[u8]) -
                 provider_id: receipt.message_id,
             },
             None => Sent::Failed {
-                why: format!("success without a receipt: {}", quote(body)),
+                why: format!("success without a receipt: {}", partner::quote(body)),
             },
         };
     }
-    let why = format!("{status} {}", quote(body));
+    let why = format!("{status} {}", partner::quote(body));
     match status {
         StatusCode::TOO_MANY_REQUESTS => Sent::Limited {
-            wait: wait_of(retry_after),
+            wait: partner::retry_after(retry_after),
         },
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
             Sent::Refused { why }
         }
         _ => Sent::Failed { why },
     }
-}
-
-fn wait_of(retry_after: Option<&str>) -> Duration {
-    let seconds = retry_after
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(1);
-    Duration::from_secs(seconds).min(RETRY_AFTER_LIMIT)
-}
-
-fn quote(body: &[u8]) -> String {
-    String::from_utf8_lossy(body)
-        .chars()
-        .take(QUOTE_LIMIT)
-        .collect()
 }
 
 #[cfg(test)]

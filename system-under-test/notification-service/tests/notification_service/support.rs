@@ -27,7 +27,7 @@ pub(crate) struct Surroundings {
     pub(crate) broker: Broker,
     brokers: String,
     provider: Service,
-    provider_addresses: message_provider::Addresses,
+    provider_addresses: external_world::Addresses,
     _provider_database: TestDatabase,
     files: tempfile::TempDir,
     http: reqwest::Client,

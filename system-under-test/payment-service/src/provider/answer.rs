@@ -1,16 +1,10 @@
 //! What an answer of the provider means. Pure: a status, a few headers and a body go in.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use serde::Deserialize;
+use service_kit::http::partner;
 
 use crate::domain::{Attempted, Kind, LookedUp};
-
-/// Longest time that a Retry-After is believed.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(60);
-/// Longest part of a body that is quoted, in characters.
-const QUOTE_LIMIT: usize = 120;
 
 /// Reads the answer to a charge or a refund of `amount_minor`. With `check_body` a success is only believed when the
 /// body says what was booked and the amount is the one asked for; without it every 2xx is a success.
@@ -28,23 +22,23 @@ pub(super) fn attempted(
     match status {
         StatusCode::TOO_MANY_REQUESTS => Attempted::NotBooked {
             why: "429 too many requests".to_owned(),
-            retry_after: Some(retry_after_of(retry_after)),
+            retry_after: Some(partner::retry_after(retry_after)),
         },
         StatusCode::PAYMENT_REQUIRED => Attempted::Declined {
             reason: "declined by the provider".to_owned(),
         },
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
             Attempted::Declined {
-                reason: format!("refused by the provider: {status} {}", quote(body)),
+                reason: format!("refused by the provider: {status} {}", partner::quote(body)),
             }
         }
         // Our address, our key or our version is wrong: nothing was booked, and it works again once that is repaired.
         _ if status.is_client_error() => Attempted::NotBooked {
-            why: format!("{status} {}", quote(body)),
+            why: format!("{status} {}", partner::quote(body)),
             retry_after: None,
         },
         _ => Attempted::Unknown {
-            why: format!("{status} {}", quote(body)),
+            why: format!("{status} {}", partner::quote(body)),
         },
     }
 }
@@ -75,7 +69,7 @@ fn booked(kind: Kind, amount_minor: i64, body: &[u8], check_body: bool) -> Attem
     match sound.and_then(name_of) {
         Some(provider_id) => Attempted::Booked { provider_id },
         None => Attempted::Unknown {
-            why: format!("success without a receipt: {}", quote(body)),
+            why: format!("success without a receipt: {}", partner::quote(body)),
         },
     }
 }
@@ -90,7 +84,7 @@ pub(super) fn looked_up(kind: Kind, status: StatusCode, body: &[u8]) -> LookedUp
         refunds: Option<Vec<Receipt>>,
     }
     let unanswered = || LookedUp::Unanswered {
-        why: format!("{status} {}", quote(body)),
+        why: format!("{status} {}", partner::quote(body)),
     };
     if status != StatusCode::OK {
         return unanswered();
@@ -115,22 +109,10 @@ pub(super) fn looked_up(kind: Kind, status: StatusCode, body: &[u8]) -> LookedUp
     named.map_or_else(unanswered, |provider_id| LookedUp::Found { provider_id })
 }
 
-fn retry_after_of(header: Option<&str>) -> Duration {
-    let seconds = header
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(1);
-    Duration::from_secs(seconds).min(RETRY_AFTER_LIMIT)
-}
-
-fn quote(body: &[u8]) -> String {
-    String::from_utf8_lossy(body)
-        .chars()
-        .take(QUOTE_LIMIT)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const RECEIPT: &[u8] =
@@ -196,7 +178,7 @@ mod tests {
             _ => None,
         };
         assert_eq!(wait(Some("3")), Some(Duration::from_secs(3)));
-        assert_eq!(wait(Some("100000")), Some(RETRY_AFTER_LIMIT));
+        assert_eq!(wait(Some("100000")), Some(partner::RETRY_AFTER_LIMIT));
         assert_eq!(wait(Some("soon")), Some(Duration::from_secs(1)));
         assert_eq!(wait(None), Some(Duration::from_secs(1)));
     }

@@ -6,6 +6,7 @@
 //! * [`json`]: bodies read strictly, with the offending field named.
 //! * [`deadline`]: the time a caller still has, from `X-Deadline-Ms`.
 //! * [`operations`]: health, metrics and fail-point control.
+//! * [`partner`]: what the answers of systems that are not ours have in common.
 //! * [`serve`]: listeners (plain and TLS) with observation of every request and a bounded graceful shutdown.
 
 pub mod certificate;
@@ -14,6 +15,7 @@ pub mod deadline;
 pub mod error;
 pub mod json;
 pub mod operations;
+pub mod partner;
 pub mod serve;
 
 pub use cross_origin::CrossOrigin;
