@@ -18,7 +18,7 @@ use firedrill::{
         local::{LocalOptions, LocalTestbed},
     },
     topology::Topology,
-    workload::{Assortment, Client, Generator, Identity, outcome},
+    workload::{Assortment, Client, Generator, Identity, Outside, outcome},
 };
 use firedrill_oracle::record::Outcome;
 use tokio_util::sync::CancellationToken;
@@ -118,10 +118,14 @@ async fn sell_something(pipeline: &Arc<dyn Pipeline>, observations: Observations
     let assortment = Assortment::new(40, 100, 1);
     let arranged = observer.arrange_products(&assortment.products).await;
     arranged.expect("products");
-    let authority = pipeline.certificate_authority_pem();
-    let client = Client::new(&pipeline.entry_url(), authority, SOON).expect("a client");
+    let outside = Outside {
+        certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
+        patience: SOON,
+        name_server: pipeline.customers_name_server(),
+    };
+    let client = Client::new(&pipeline.entry_url(), &outside).expect("a client");
     let issuer = pipeline.identity_url().expect("an issuer of tokens");
-    let identity = Identity::new(&issuer, authority, None, SOON).expect("an identity");
+    let identity = Identity::new(&issuer, &outside, None).expect("an identity");
     let mut generator = Generator::new(1, assortment, "r");
     for _ in 0..4 {
         let intent = generator.next_intent(true, 2);

@@ -10,7 +10,7 @@ use firedrill::{
         local::{LocalOptions, LocalTestbed},
     },
     topology::Topology,
-    workload::Identity,
+    workload::{Identity, Outside},
 };
 use firedrill_oracle::{
     DrillVerdict, History, judge,
@@ -154,8 +154,12 @@ async fn a_healthy_pipeline_is_observed_completely_and_every_promise_holds() {
     observer.arrange_products(&products).await.unwrap();
     let client = customer(pipeline.as_ref());
     let issuer = pipeline.identity_url().unwrap();
-    let authority = pipeline.certificate_authority_pem();
-    let identity = Identity::new(&issuer, authority, None, REST_LIMIT).unwrap();
+    let outside = Outside {
+        certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
+        patience: REST_LIMIT,
+        name_server: None,
+    };
+    let identity = Identity::new(&issuer, &outside, None).unwrap();
     let token = identity.token("c-1").await.unwrap();
     let mut records = vec![header()];
     for number in 0..9 {

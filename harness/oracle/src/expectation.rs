@@ -348,9 +348,15 @@ fn bounds(at_least: u64, at_most: Option<u64>) -> String {
 }
 
 fn refusals(joined: &Joined<'_>, reason: &str, at_least: u64) -> Verdict {
-    let key = joined.history.names.words.find(reason);
+    let words = &joined.history.names.words;
     let operations = &joined.history.rows.operations;
-    let is_meant = |outcome| matches!(outcome, OutcomeRow::Refused(word) if Some(word) == key);
+    let is_meant = |outcome| match outcome {
+        OutcomeRow::Refused(word) => {
+            let rest = words.text(word).strip_prefix(reason);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
+        }
+        _ => false,
+    };
     let count = operations
         .iter()
         .filter(|row| is_meant(row.outcome))

@@ -606,7 +606,7 @@ pub enum Expectation {
     },
     /// So many attempts of customers were refused for one reason.
     Refusals {
-        /// The reason as customers see it, `409 price_changed`.
+        /// The reason as customers see it, `409 price_changed`, or what stands before the colon in it, `not sent`.
         reason: String,
         /// Attempts, at least.
         at_least: u64,

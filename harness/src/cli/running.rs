@@ -252,7 +252,11 @@ async fn drill_all(
 ) -> Result<Executed, Refusal> {
     let cancel = CancellationToken::new();
     let interrupts = tokio::spawn(watch_interrupts(cancel.clone()));
-    let testbed = Arc::new(LocalTestbed::start(options(system)?).await?);
+    let options = LocalOptions {
+        names_for_customers: true,
+        ..options(system)?
+    };
+    let testbed = Arc::new(LocalTestbed::start(options).await?);
     events(&Event::RunStarted {
         drills: drills.len(),
         seed,

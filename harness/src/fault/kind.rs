@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock,
-    ExternalScript, FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated,
-    MessagesProduced, Mistake, Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked,
-    SigningKeyRotated, Witness,
+    AddressMoved, BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout,
+    Deadlock, DnsAnswers, ExternalScript, FailPoint, KafkaAnswers, Latency, LinkDown,
+    MessagesDuplicated, MessagesProduced, Mistake, Named, OffsetsReset, ProcessKilled,
+    ProcessPaused, RowsLocked, SigningKeyRotated, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -150,6 +150,8 @@ kinds! {
     RowsLocked,
     Deadlock,
     SigningKeyRotated,
+    DnsAnswers,
+    AddressMoved,
 }
 
 #[cfg(test)]

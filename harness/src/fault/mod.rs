@@ -12,11 +12,13 @@ mod processes;
 mod target;
 mod witness;
 
+mod address_moved;
 mod broker_stopped;
 mod connection_cut;
 mod connection_reset;
 mod connection_timeout;
 mod deadlock;
+mod dns_answers;
 mod external_script;
 mod fail_point;
 mod kafka_answers;
@@ -30,11 +32,13 @@ mod process_paused;
 mod rows_locked;
 mod signing_key_rotated;
 
+pub use address_moved::AddressMoved;
 pub use broker_stopped::BrokerStopped;
 pub use connection_cut::ConnectionCut;
 pub use connection_reset::ConnectionReset;
 pub use connection_timeout::ConnectionTimeout;
 pub use deadlock::{Deadlock, Locked};
+pub use dns_answers::{DnsAnswer, DnsAnswers};
 pub use error::{Cause, Doing, FaultError};
 pub use external_script::{Behaviour, ExternalScript, ProviderRequest};
 pub use fail_point::{FailPoint, PointAction};

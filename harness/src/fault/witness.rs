@@ -45,6 +45,8 @@ witnesses! {
     AnswersLost = "answers lost after the request went through",
     /// The smaller of two counts: charges newly booked in the provider's own ledger, and answers that the link's proxy swallowed after their request had gone through.
     ChargesWithoutAnswer = "charges without an answer",
+    /// The client's name server counts every question about where its servers are that was answered so, or not at all.
+    MisleadingAnswers = "questions about names misled",
     /// The proxies count every connection of a client that found no server behind its link.
     NoServer = "connections that found no server",
     /// The link's proxy counts every Kafka request or answer that its rule really hurt.

@@ -2,7 +2,7 @@
 //!
 //! Every change is read back, because a fault that was never put in force must not look as if it was.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,7 @@ pub struct KafkaCounts {
 struct ProxyState {
     enabled: bool,
     upstream: String,
+    listen: String,
 }
 
 impl ProxyControl {
@@ -153,6 +154,37 @@ impl ProxyControl {
         let doing = format!("reading the proxy {}", self.name);
         let answer = self.ask(&doing, Method::GET, "", None).await?.accepted()?;
         answer.read().map(|state: ProxyState| state.upstream)
+    }
+
+    /// Where it accepts connections, `127.0.0.1:4711`.
+    ///
+    /// # Errors
+    /// The proxy does not answer, is not known there, or listens at no IP address.
+    pub async fn listen(&self) -> Result<SocketAddr, MechanismError> {
+        let doing = format!("reading the proxy {}", self.name);
+        let answer = self.ask(&doing, Method::GET, "", None).await?.accepted()?;
+        let state: ProxyState = answer.read()?;
+        let listen = state.listen.parse();
+        listen.map_err(|error| MechanismError::failed(doing, format!("{}: {error}", state.listen)))
+    }
+
+    /// Lets it accept connections at another address and no longer at the old one; open connections are cut.
+    ///
+    /// # Errors
+    /// The proxy does not answer, refuses, or stays where it was.
+    pub async fn listen_at(&self, address: SocketAddr) -> Result<(), MechanismError> {
+        let doing = format!("moving the proxy {} to {address}", self.name);
+        let body = json!({ "listen": address.to_string() });
+        self.ask(&doing, Method::POST, "", Some(&body))
+            .await?
+            .accepted()?;
+        let answer = self.ask(&doing, Method::GET, "", None).await?.accepted()?;
+        let state: ProxyState = answer.read()?;
+        if state.enabled && state.listen == address.to_string() {
+            Ok(())
+        } else {
+            Err(answer.not_in_force())
+        }
     }
 
     /// Puts a toxic in force and reads it back.

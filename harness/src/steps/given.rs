@@ -95,6 +95,15 @@ async fn wordy_customers(world: &mut DrillWorld, note_characters: usize, rate: u
     come(world, Pace::PerSecond(f64::from(rate)), habits).await;
 }
 
+#[given(regex = r"^new customers place (\d+) orders? per second$")]
+async fn newcomers(world: &mut DrillWorld, rate: u32) {
+    let habits = Habits {
+        new: true,
+        ..Habits::default()
+    };
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
+}
+
 #[given(regex = r"^a shopper has the shop open in a browser$")]
 async fn shop_is_open(world: &mut DrillWorld) {
     world

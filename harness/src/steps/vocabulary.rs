@@ -90,6 +90,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Given",
+        "new customers place 10 orders per second",
+        "As customers do, but each is new: it asks where the shop is and makes a connection of its own.",
+    ),
+    step(
+        "Given",
         "10 customers order again and again",
         "Each orders anew as soon as the last order was answered.",
     ),
@@ -241,7 +246,7 @@ pub const STEPS: &[StepDocument] = &[
     step(
         "Then",
         "at least 10 attempts are refused with \"503 overloaded\"",
-        "So many attempts of customers ended with that status and code.",
+        "So many attempts of customers ended with that status and code; with \"not sent\" those that never left the customer.",
     ),
     step(
         "Then",

@@ -82,10 +82,18 @@ pub trait Pipeline: Send + Sync {
     /// # Errors
     /// No link matches.
     fn links(&self, selector: &LinkSelector) -> Result<Vec<LinkProxy>, TestbedError>;
+    /// The names under which the clients of these links know their servers.
+    ///
+    /// # Errors
+    /// No link matches, or one that does is used by address.
+    fn names(&self, selector: &LinkSelector) -> Result<Vec<ServerName>, TestbedError>;
     /// Where an instance can be reached without passing a proxy, for observing, probing and controlling it.
     fn address(&self, instance: &str, port: &str) -> Option<SocketAddr>;
-    /// Where customers reach the system, through the proxy of their link: `https://127.0.0.1:4711`.
+    /// Where customers reach the system, through the proxy of their link: `https://127.0.0.1:4711`, or a name instead of the
+    /// address.
     fn entry_url(&self) -> String;
+    /// Whom customers ask where the names in these addresses are, over UDP and TCP; none where every resolver knows them.
+    fn customers_name_server(&self) -> Option<SocketAddr>;
     /// Where customers find the page in which they shop, through the proxy of their link; none where there is none.
     fn page_url(&self) -> Option<String>;
     /// Starts a browser with a profile of its own, which trusts only the drill's certificate authority. It ends with the
@@ -152,6 +160,19 @@ pub struct LinkProxy {
     pub api_url: String,
     /// What is spoken on the link.
     pub protocol: crate::topology::Protocol,
+}
+
+/// A name under which a client knows a server, and the client's own name server, which nobody else asks.
+#[derive(Debug, Clone)]
+pub struct ServerName {
+    /// The instance that asks, or `customers`.
+    pub client: String,
+    /// The instance that is meant.
+    pub server: String,
+    /// The name, `order-service-1.order-service.firedrill.test`.
+    pub name: String,
+    /// Who answers.
+    pub name_server: Arc<local_name_server::NameServer>,
 }
 
 /// How the harness reaches the broker, past every proxy.

@@ -216,6 +216,17 @@ impl Check<'_> {
                     format!("`{name}` has no database"),
                     Some("add `database = { name = \"NAME\" }`".to_owned()),
                 ),
+                TemplatePart::Named(server) if !self.topology.asks_for_names(component) => (
+                    format!("{{named:{}", server.component),
+                    format!(
+                        "`{name}` cannot know where the names of `{}` are",
+                        server.component
+                    ),
+                    Some(
+                        "pass `{name_server}` in a setting, or write `{link:...}` for addresses"
+                            .to_owned(),
+                    ),
+                ),
                 TemplatePart::Word(
                     word @ (Word::Bucket | Word::BucketAccessKey | Word::BucketSecretKey),
                 ) if !self.has_object_store() => (

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CUSTOMERS, Component, Defence, Link, PortReference, Program, Protocol, Template, Topology,
+    CUSTOMERS, Component, Defence, Link, PortReference, Program, Protocol, Template, Topology, Word,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
 
@@ -29,6 +29,13 @@ impl Topology {
             }
         }
         links.into_iter().collect()
+    }
+
+    /// Whether a component asks a name server of the testbed where others are.
+    pub fn asks_for_names(&self, component: &Component) -> bool {
+        let settings = self.settings_of(component).into_values();
+        let mut templates = settings.chain(&component.arguments);
+        templates.any(|template| template.has_word(Word::NameServer))
     }
 
     /// The settings that a component gets: the common ones, then its own, which win.

@@ -166,7 +166,8 @@ pub struct Link {
 /// A setting's value with placeholders.
 ///
 /// `{link:COMPONENT}` and `{link:COMPONENT/PORT}`: the `host:port` list (comma separated, one per replica of the server) of
-/// the proxies that belong to this client instance. `{customers:COMPONENT/PORT}`: the same for the customers, for components that
+/// the proxies that belong to this client instance. `{named:COMPONENT/PORT}`: the same with names instead of addresses, for
+/// components that ask the name server at `{name_server}` where a name is. `{customers:COMPONENT/PORT}`: the same for the customers, for components that
 /// tell customers' browsers where to go; it makes a link of the customers. `{listen:PORT}`: the `host:port` to listen on. `{instance}`,
 /// `{database}`, `{database_user}`, `{database_password}`, `{ca_file}`, `{certificate_file}`, `{private_key_file}`,
 /// `{bucket}`, `{bucket_access_key}`, `{bucket_secret_key}`, `{topic_prefix}`, `{defences_off}`, `{seed}`. `{{` and `}}` are literal braces.
@@ -183,6 +184,8 @@ pub enum TemplatePart {
     Text(String),
     /// The addresses of a server's proxies.
     Link(PortReference),
+    /// The names and ports of a server's proxies.
+    Named(PortReference),
     /// The addresses at which customers reach a server, through their own proxies.
     Customers(PortReference),
     /// An own address.
@@ -196,6 +199,8 @@ pub enum TemplatePart {
 pub enum Word {
     /// Name of the instance, `order-service-1`.
     Instance,
+    /// Address of the DNS server, over UDP and TCP, that this instance asks where names are.
+    NameServer,
     /// Name of this component's database in this drill.
     Database,
     /// User of this component's database.

@@ -20,8 +20,9 @@ pub(super) type Refusal = (String, Option<String>);
 type Resolve<'a> = dyn Fn(&str) -> Result<PortReference, Refusal> + 'a;
 
 /// Placeholders without an argument, by name.
-const WORDS: [(&str, Word); 13] = [
+const WORDS: [(&str, Word); 14] = [
     ("instance", Word::Instance),
+    ("name_server", Word::NameServer),
     ("database", Word::Database),
     ("database_user", Word::DatabaseUser),
     ("database_password", Word::DatabasePassword),
@@ -57,9 +58,22 @@ impl Template {
     /// The components and ports that the placeholders connect to.
     pub fn links(&self) -> impl Iterator<Item = &PortReference> {
         self.parts.iter().filter_map(|part| match part {
-            TemplatePart::Link(server) => Some(server),
+            TemplatePart::Link(server) | TemplatePart::Named(server) => Some(server),
             _ => None,
         })
+    }
+
+    /// The components and ports that are connected to by name.
+    pub fn names(&self) -> impl Iterator<Item = &PortReference> {
+        self.parts.iter().filter_map(|part| match part {
+            TemplatePart::Named(server) => Some(server),
+            _ => None,
+        })
+    }
+
+    /// Whether it holds this word.
+    pub fn has_word(&self, word: Word) -> bool {
+        self.parts.contains(&TemplatePart::Word(word))
     }
 
     /// The components and ports that customers are told of.
@@ -139,6 +153,9 @@ fn placeholder(inside: &str, resolve: &Resolve<'_>) -> Result<TemplatePart, Refu
     if let Some(server) = inside.strip_prefix("link:") {
         return resolve(server).map(TemplatePart::Link);
     }
+    if let Some(server) = inside.strip_prefix("named:") {
+        return resolve(server).map(TemplatePart::Named);
+    }
     if let Some(server) = inside.strip_prefix("customers:") {
         return resolve(server).map(TemplatePart::Customers);
     }
@@ -151,20 +168,22 @@ fn placeholder(inside: &str, resolve: &Resolve<'_>) -> Result<TemplatePart, Refu
         .ok_or_else(|| {
             let names = WORDS.iter().map(|(name, _)| *name);
             let word = inside.split(':').next().unwrap_or(inside);
-            let remedy = match crate::diagnostic::nearest(word, ["link", "listen", "customers"]) {
-                Some(meant) if inside.contains(':') => {
-                    let argument = &inside[word.len()..];
-                    Some(format!("did you mean `{{{meant}{argument}}}`?"))
-                }
-                _ => crate::diagnostic::suggestion(
-                    inside,
-                    names.chain([
-                        "link:COMPONENT/PORT",
-                        "listen:PORT",
-                        "customers:COMPONENT/PORT",
-                    ]),
-                ),
-            };
+            let remedy =
+                match crate::diagnostic::nearest(word, ["link", "named", "listen", "customers"]) {
+                    Some(meant) if inside.contains(':') => {
+                        let argument = &inside[word.len()..];
+                        Some(format!("did you mean `{{{meant}{argument}}}`?"))
+                    }
+                    _ => crate::diagnostic::suggestion(
+                        inside,
+                        names.chain([
+                            "link:COMPONENT/PORT",
+                            "named:COMPONENT/PORT",
+                            "listen:PORT",
+                            "customers:COMPONENT/PORT",
+                        ]),
+                    ),
+                };
             (format!("unknown placeholder `{{{inside}}}`"), remedy)
         })
 }
@@ -183,7 +202,7 @@ mod tests {
     #[test]
     fn text_and_placeholders_keep_their_order() {
         let template = parse(
-            "postgres://{database_user}@{link:db}/{{x}}{customers:db}",
+            "postgres://{database_user}@{link:db}/{{x}}{customers:db}{named:db}",
             &port,
         )
         .unwrap();
@@ -196,6 +215,7 @@ mod tests {
                 TemplatePart::Link(port("db").unwrap()),
                 TemplatePart::Text("/{x}".to_owned()),
                 TemplatePart::Customers(port("db").unwrap()),
+                TemplatePart::Named(port("db").unwrap()),
             ]
         );
         assert_eq!(parse("", &port).unwrap(), Template::text(""));

@@ -1,24 +1,39 @@
 //! One attempt of a customer over HTTPS, as a browser or an app would make it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{generator::Intent, outcome::Seen};
+use super::{generator::Intent, names::CustomersNames, outcome::Seen};
+
+/// How customers reach the system from outside.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// The only certificate authority that they trust, PEM.
+    pub certificate_authority_pem: String,
+    /// How long they wait before they give a request up.
+    pub patience: Duration,
+    /// Whom they ask where names are, over UDP and TCP; this machine's own resolver where nobody is named.
+    pub name_server: Option<SocketAddr>,
+}
 
 /// Places orders at the system's entry.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// Keeps no connection, as each customer who comes has to make one.
+    newcomers_http: reqwest::Client,
     entry_url: String,
 }
 
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the customers' HTTP client could not be made: {0}")]
-pub struct ClientError(#[from] reqwest::Error);
+pub struct ClientError(pub(super) String);
 
+/// Connections that customers keep for the next request.
+pub(super) const MOST_IDLE_CONNECTIONS: usize = 256;
 /// Longest answer a customer reads, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 256 * 1024;
 
@@ -34,17 +49,14 @@ struct ErrorBody {
 }
 
 impl Client {
-    /// A client that trusts only the drill's certificate authority (PEM) and gives an attempt up after `patience`.
+    /// A client for customers who come from outside.
     ///
     /// # Errors
     /// The certificate cannot be read.
-    pub fn new(
-        entry_url: &str,
-        certificate_authority_pem: &str,
-        patience: Duration,
-    ) -> Result<Self, ClientError> {
+    pub fn new(entry_url: &str, outside: &Outside) -> Result<Self, ClientError> {
         Ok(Self {
-            http: customers_http(certificate_authority_pem, patience)?,
+            http: customers_http(outside, MOST_IDLE_CONNECTIONS)?,
+            newcomers_http: customers_http(outside, 0)?,
             entry_url: entry_url.trim_end_matches('/').to_owned(),
         })
     }
@@ -62,6 +74,15 @@ impl Client {
                 error = chain(&error),
                 "no answer to a cancellation"
             );
+        }
+    }
+
+    /// The same for customers of whom each is new: none finds a connection that another has made.
+    #[must_use]
+    pub fn for_newcomers(self) -> Self {
+        Self {
+            http: self.newcomers_http.clone(),
+            ..self
         }
     }
 
@@ -119,21 +140,26 @@ impl Client {
     }
 }
 
-/// How customers speak HTTPS: they trust one certificate authority (PEM) only and give a request up after `patience`.
+/// How customers speak HTTPS, keeping at most so many connections for the next request.
 pub(super) fn customers_http(
-    certificate_authority_pem: &str,
-    patience: Duration,
+    outside: &Outside,
+    idle_connections: usize,
 ) -> Result<reqwest::Client, ClientError> {
-    let authority = reqwest::Certificate::from_pem(certificate_authority_pem.as_bytes())?;
-    let http = reqwest::Client::builder()
+    let failed = |error: reqwest::Error| ClientError(chain(&error));
+    let authority = outside.certificate_authority_pem.as_bytes();
+    let authority = reqwest::Certificate::from_pem(authority).map_err(failed)?;
+    let mut http = reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([authority])
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(patience)
-        .timeout(patience)
-        .pool_idle_timeout(Duration::from_secs(10))
-        .build()?;
-    Ok(http)
+        .connect_timeout(outside.patience)
+        .timeout(outside.patience)
+        .pool_max_idle_per_host(idle_connections)
+        .pool_idle_timeout(Duration::from_secs(10));
+    if let Some(name_server) = outside.name_server {
+        http = http.dns_resolver(CustomersNames::asking(name_server, outside.patience)?);
+    }
+    http.build().map_err(failed)
 }
 
 /// What a customer sends.

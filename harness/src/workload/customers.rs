@@ -41,6 +41,8 @@ pub struct Habits {
     pub note_characters: usize,
     /// Whether they come with forged tokens, each kind in turn.
     pub forged: bool,
+    /// Whether each is new, and has to find the shop and make a connection of its own.
+    pub new: bool,
 }
 
 impl Default for Habits {
@@ -53,6 +55,7 @@ impl Default for Habits {
             cancels: false,
             note_characters: 0,
             forged: false,
+            new: false,
         }
     }
 }
@@ -195,6 +198,10 @@ impl Shop {
         clock: Instant,
         sink: OperationSink,
     ) -> Arc<Self> {
+        let client = match habits.new {
+            true => client.for_newcomers(),
+            false => client,
+        };
         Arc::new(Self {
             client,
             identity,

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::client::{ClientError, chain, customers_http, read_answer};
+use super::client::{
+    ClientError, MOST_IDLE_CONNECTIONS, Outside, chain, customers_http, read_answer,
+};
 
 /// Every customer's password; what is drilled is not how well customers choose.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -52,18 +54,17 @@ struct Answer {
 }
 
 impl Identity {
-    /// An identity provider at `url`; a request of a customer is given up after `patience`.
+    /// An identity provider at `url`.
     ///
     /// # Errors
     /// The certificate cannot be read.
     pub fn new(
         url: &str,
-        certificate_authority_pem: &str,
+        outside: &Outside,
         control: Option<SocketAddr>,
-        patience: Duration,
     ) -> Result<Self, ClientError> {
         Ok(Self {
-            http: customers_http(certificate_authority_pem, patience)?,
+            http: customers_http(outside, MOST_IDLE_CONNECTIONS)?,
             url: url.trim_end_matches('/').to_owned(),
             control,
             tokens: Mutex::default(),
@@ -177,8 +178,12 @@ mod tests {
             }
         });
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
-        let patience = Duration::from_secs(5);
-        Identity::new(&url, &own.cert.pem(), None, patience).expect("a client")
+        let outside = Outside {
+            certificate_authority_pem: own.cert.pem(),
+            patience: Duration::from_secs(5),
+            name_server: None,
+        };
+        Identity::new(&url, &outside, None).expect("a client")
     }
 
     #[tokio::test]

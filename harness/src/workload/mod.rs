@@ -3,6 +3,7 @@
 //! - [`generator`]: which customer wants what; pure, one seeded stream
 //! - [`pace`]: when the next one comes
 //! - [`outcome`]: what an answer means, decided in one table
+//! - `names`: how they find out where the shop is
 //! - [`client`]: one attempt over HTTPS
 //! - [`example`]: the same attempt as a command to type
 //! - [`identity`]: who customers are, and their tokens
@@ -15,10 +16,11 @@ pub mod customers;
 pub mod example;
 pub mod generator;
 pub mod identity;
+mod names;
 pub mod outcome;
 pub mod pace;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Outside};
 pub use customers::{Customers, CustomersReport, Habits};
 pub use generator::{Assortment, Generator, Intent};
 pub use identity::Identity;

@@ -55,7 +55,9 @@ pub fn decide(seen: Seen) -> Outcome {
         Seen::Answer { status, code, .. } => Outcome::Unknown {
             reason: named(status, code),
         },
-        Seen::NotSent { reason } => Outcome::Refused { reason },
+        Seen::NotSent { reason } => Outcome::Refused {
+            reason: format!("not sent: {reason}"),
+        },
         Seen::NoAnswer { reason } => Outcome::Unknown { reason },
     }
 }

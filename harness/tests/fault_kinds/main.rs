@@ -7,6 +7,7 @@ mod database;
 mod identity;
 mod injection;
 mod links;
+mod names;
 mod pipeline;
 mod processes;
 mod produced;

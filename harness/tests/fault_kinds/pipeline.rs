@@ -10,8 +10,8 @@ use std::{
 };
 
 use firedrill::testbed::{
-    Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline, Signal,
-    TestbedError,
+    Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline, ServerName,
+    Signal, TestbedError,
     local::ports::{Port, Ports},
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -26,6 +26,7 @@ pub(crate) struct SmallPipeline {
     processes: BTreeMap<String, Arc<Process>>,
     addresses: BTreeMap<String, SocketAddr>,
     links: Vec<LinkProxy>,
+    names: Vec<ServerName>,
     databases: BTreeMap<String, String>,
     kafka: Option<KafkaAccess>,
 }
@@ -56,6 +57,11 @@ impl SmallPipeline {
 
     pub(crate) fn with_link(mut self, link: LinkProxy) -> Self {
         self.links.push(link);
+        self
+    }
+
+    pub(crate) fn with_name(mut self, name: ServerName) -> Self {
+        self.names.push(name);
         self
     }
 
@@ -172,20 +178,21 @@ impl Pipeline for SmallPipeline {
     }
 
     fn links(&self, selector: &LinkSelector) -> Result<Vec<LinkProxy>, TestbedError> {
-        let side = |instance: &str, wanted: &str| {
-            instance == wanted || firedrill::fault::component_of(instance) == Some(wanted)
-        };
-        let found: Vec<LinkProxy> = self
-            .links
-            .iter()
-            .filter(|link| side(&link.client, &selector.client))
-            .filter(|link| side(&link.server, &selector.server))
-            .cloned()
-            .collect();
+        let meant = |link: &&LinkProxy| is_meant(&link.client, &link.server, selector);
+        let found: Vec<LinkProxy> = self.links.iter().filter(meant).cloned().collect();
         if found.is_empty() {
             return Err(failed("finding a link", "there is none"));
         }
         Ok(found)
+    }
+
+    fn names(&self, selector: &LinkSelector) -> Result<Vec<ServerName>, TestbedError> {
+        let meant = |name: &&ServerName| is_meant(&name.client, &name.server, selector);
+        Ok(self.names.iter().filter(meant).cloned().collect())
+    }
+
+    fn customers_name_server(&self) -> Option<SocketAddr> {
+        None
     }
 
     fn address(&self, instance: &str, port: &str) -> Option<SocketAddr> {
@@ -291,6 +298,14 @@ impl Pipeline for SmallPipeline {
     fn stop(&self) -> BoxFuture<'_, Result<(), TestbedError>> {
         async { Ok(()) }.boxed()
     }
+}
+
+/// Whether a selector means the link between two instances.
+fn is_meant(client: &str, server: &str, selector: &LinkSelector) -> bool {
+    let side = |instance: &str, wanted: &str| {
+        instance == wanted || firedrill::fault::component_of(instance) == Some(wanted)
+    };
+    side(client, &selector.client) && side(server, &selector.server)
 }
 
 fn failed(doing: &str, reason: &str) -> TestbedError {

@@ -71,14 +71,17 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// Serves `/work`, which is counted.
+    /// Serves `/work` and takes `/orders`; both are counted.
     pub(crate) async fn serve(&self) -> SocketAddr {
         let asked = Arc::clone(&self.asked);
         let work = move || {
             asked.fetch_add(1, Ordering::AcqRel);
             async { "done, and it took quite a few words to say so" }
         };
-        serve(Router::new().route("/work", routing::get(work))).await
+        let routes = Router::new()
+            .route("/work", routing::get(work.clone()))
+            .route("/orders", routing::post(work));
+        serve(routes).await
     }
 
     /// How often it was asked.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
 use service_kit::kafka::{BatchLimits, KafkaSettings};
+use service_kit::names::Names;
 use service_kit::settings::Settings;
 
 use crate::defences::Defence;
@@ -33,10 +34,12 @@ pub struct Config {
 }
 
 /// Where the data lake is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LakeSettings {
     /// `http://host:port` of an S3 server whose buckets are addressed by path.
     pub endpoint: String,
+    /// Where names are looked up.
+    pub names: Names,
     /// The bucket.
     pub bucket: String,
     /// The region that requests are signed for.
@@ -58,6 +61,7 @@ impl LakeSettings {
                 "LAKE_ENDPOINT",
                 "the address of an S3 server such as http://127.0.0.1:9000",
             ),
+            names: Names::read(settings),
             bucket: settings.required_text("LAKE_BUCKET", "the bucket of the data lake"),
             region: settings.text("LAKE_REGION", "us-east-1"),
             access_key: settings

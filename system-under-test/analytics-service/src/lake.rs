@@ -1,12 +1,17 @@
 //! The data lake: every request to the object store.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::client::{DnsFuture, DnsResolver};
 use object_store::path::Path;
 use object_store::{
     ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
 };
 use service_kit::defences::Defences;
+use service_kit::names::Names;
 
 use crate::config::LakeSettings;
 use crate::defences::Defence;
@@ -49,6 +54,17 @@ pub enum Put {
     Existed,
 }
 
+/// Looks the store's name up where the service looks all of them up.
+#[derive(Debug)]
+struct StoreName(AssertUnwindSafe<Names>);
+
+impl DnsResolver for StoreName {
+    fn resolve(&self, host: &str) -> DnsFuture {
+        let (names, host) = (self.0.clone(), host.to_owned());
+        Box::pin(async move { names.look_up(&host).await })
+    }
+}
+
 impl Lake {
     /// A client. It connects when it is first used, and never tries a request again by itself: whoever asked hears of
     /// every failure.
@@ -56,9 +72,11 @@ impl Lake {
     /// # Errors
     /// Settings that make no address.
     pub fn new(settings: &LakeSettings, defences: Defences<Defence>) -> Result<Self, LakeError> {
+        let names = StoreName(AssertUnwindSafe(settings.names.clone()));
         let options = ClientOptions::new()
             .with_timeout(settings.request_limit)
             .with_connect_timeout(settings.connect_limit)
+            .with_dns_resolver(Arc::new(names))
             .with_allow_http(true);
         let retry = RetryConfig {
             max_retries: 0,

@@ -1,13 +1,13 @@
 //! The gateway's settings.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::Quota;
 use service_kit::defences::Defences;
 use service_kit::http::{CrossOrigin, TlsFiles};
+use service_kit::names::{Endpoint, Names};
 use service_kit::settings::Settings;
 
 use crate::defences::Protection;
@@ -35,7 +35,9 @@ pub struct Config {
     /// Which path leads to which service.
     pub routes: RouteTable,
     /// Instances of each service.
-    pub services: BTreeMap<Upstream, Vec<SocketAddr>>,
+    pub services: BTreeMap<Upstream, Vec<Endpoint>>,
+    /// Where names are looked up.
+    pub names: Names,
     /// Whose tokens are good.
     pub tokens: Expected,
     /// Where the keys come from that tokens are checked with; none when nobody checks them.
@@ -61,8 +63,9 @@ impl Config {
             routes: routes(settings),
             services: Upstream::ALL
                 .into_iter()
-                .map(|service| (service, settings.required_addresses(service.setting())))
+                .map(|service| (service, settings.required_endpoints(service.setting())))
                 .collect(),
+            names: Names::read(settings),
             tokens: Expected {
                 issuer: settings.text("TOKEN_ISSUER", ""),
                 audience: settings.text("TOKEN_AUDIENCE", ""),

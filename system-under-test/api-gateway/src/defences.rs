@@ -7,6 +7,8 @@ service_kit::defences! {
         CorsAllowlist = "cors-allowlist",
         /// A renewed certificate is shown without a restart; off, the one of the start is shown for ever.
         CertificateReload = "certificate-reload",
+        /// An answer of DNS is kept no longer than it is good for; off, the first one is kept for ever.
+        DnsTtl = "dns-ttl",
         /// A route that leads to where nobody knows it keeps the gateway from becoming ready; off, customers find out.
         RouteCheck = "route-check",
         /// What looks like an attack is refused with a reference id, and reaches no service.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use service_kit::defences::Defences;
 use service_kit::http::CrossOrigin;
+use service_kit::names::Names;
 use service_kit::service::Service;
 
 use defences::Protection;
@@ -51,12 +52,18 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
     if !off.is_empty() {
         tracing::warn!(?off, "defences are off");
     }
+    let names = if config.defences.on(Protection::DnsTtl) {
+        config.names
+    } else {
+        config.names.kept_for_ever()
+    };
     let metrics = upstream::metrics::UpstreamMetrics::new(&service.metrics);
     let mut upstreams = BTreeMap::new();
     for (name, addresses) in config.services {
         let instances = Arc::new(upstream::Upstreams::new(
             name,
             addresses,
+            &names,
             config.upstream.clone(),
             &config.defences,
             metrics.clone(),
@@ -81,7 +88,7 @@ pub async fn serve(config: config::Config, service: &Service) -> anyhow::Result<
     let verifier = match config.keys {
         Some(source) => Some(token::Verifier::new(
             config.tokens,
-            fresh_keys(source, &config.defences, service)?,
+            fresh_keys(source, &names, &config.defences, service)?,
         )),
         None => None,
     };
@@ -138,11 +145,12 @@ fn check_routes(
 /// The identity provider's keys, fetched in the background; without any the gateway is not ready.
 fn fresh_keys(
     source: KeySource,
+    names: &Names,
     defences: &Defences<Protection>,
     service: &Service,
 ) -> anyhow::Result<Arc<Keys>> {
     let refresh = defences.on(Protection::JwksRefresh);
-    let keys = Arc::new(Keys::new(source, refresh, &service.metrics)?);
+    let keys = Arc::new(Keys::new(source, names, refresh, &service.metrics)?);
     let (fetching, stop) = (keys.clone(), service.shutdown.token());
     service.spawn("keys", async move {
         fetching.keep_fresh(stop).await;

@@ -8,6 +8,7 @@ use reqwest::Url;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
 use service_kit::kafka::KafkaSettings;
+use service_kit::names::Names;
 use service_kit::settings::Settings;
 
 use crate::defences::Defence;
@@ -37,6 +38,8 @@ pub struct ProviderSettings {
     pub url: String,
     /// Certificates that its own must descend from, PEM; no others are trusted.
     pub ca_file: PathBuf,
+    /// Where names are looked up.
+    pub names: Names,
     /// How long a connection may take to stand.
     pub connect_limit: Duration,
     /// How long a call may take in all.
@@ -71,6 +74,7 @@ impl ProviderSettings {
         Self {
             url,
             ca_file: settings.required_path("CA_FILE", "the path of trusted certificates in PEM"),
+            names: Names::read(settings),
             connect_limit: settings.duration_ms("PROVIDER_CONNECT_MS", 2_000),
             call_limit: settings.duration_ms("PROVIDER_TIMEOUT_MS", 5_000),
         }

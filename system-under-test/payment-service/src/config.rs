@@ -8,6 +8,7 @@ use reqwest::Url;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
 use service_kit::kafka::KafkaSettings;
+use service_kit::names::Names;
 use service_kit::settings::Settings;
 
 use crate::defences::Protection;
@@ -32,6 +33,8 @@ pub struct Config {
     pub provider_url: String,
     /// Certificates that the provider's must descend from, PEM.
     pub ca_file: PathBuf,
+    /// Where names are looked up.
+    pub names: Names,
     /// How long calls to the provider may take.
     pub calls: CallLimits,
     /// How often the trusted certificates are looked at again.
@@ -59,6 +62,7 @@ impl Config {
             kafka,
             provider_url: provider_url(settings),
             ca_file: settings.required_path("CA_FILE", "the path of trusted certificates in PEM"),
+            names: Names::read(settings),
             calls: calls(settings, &defences),
             ca_reload: Duration::from_millis(settings.number(
                 "CA_RELOAD_MS",

@@ -95,7 +95,8 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 fn payments(config: &Config, service: &Service) -> anyhow::Result<Payments> {
     let address = ProviderAddress::read(&config.provider_url, &config.ca_file)?;
     let verify = config.defences.on(Protection::TlsVerify);
-    let connections = Connections::new(&address.ca_pem, config.calls, verify)?;
+    let connections =
+        Connections::new(&address.ca_pem, config.calls, verify, config.names.clone())?;
     if config.defences.on(Protection::CaReload) {
         let following = connections.clone().follow(
             config.ca_file.clone(),

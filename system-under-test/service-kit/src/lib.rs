@@ -12,6 +12,7 @@
 //! * [`http`]: errors, strict bodies, deadlines, operations, listeners.
 //! * [`database`]: PostgreSQL with explicit limits, migrations, retries of lost transactions.
 //! * [`kafka`]: producer and consumer loop.
+//! * [`names`]: where others are, by DNS.
 //! * [`token`]: signed tokens, ES256 only.
 //! * [`service`]: the life of the process; `main` calls [`service::run`].
 //! * [`jitter`]: a little disorder for pauses.
@@ -29,6 +30,7 @@ pub mod jitter;
 pub mod kafka;
 pub mod log;
 pub mod metrics;
+pub mod names;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

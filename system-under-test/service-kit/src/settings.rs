@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::defences::{Defence, Defences};
+use crate::names::Endpoint;
 
 /// Everything that is wrong with the settings, one sentence each.
 #[derive(Debug, thiserror::Error)]
@@ -102,30 +103,37 @@ impl Settings {
         })
     }
 
-    /// Addresses separated by commas, at least one.
-    pub fn required_addresses(&mut self, name: &str) -> Vec<SocketAddr> {
-        let meaning = "addresses separated by commas, 127.0.0.1:8081,127.0.0.1:8082";
+    /// An address to connect to, if one is given.
+    pub fn address(&mut self, name: &str) -> Option<SocketAddr> {
+        let text = self.value(name)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.problem(
+                name,
+                format!("`{text}` is not an address such as 127.0.0.1:53"),
+            );
+        }
+        address
+    }
+
+    /// Hosts and ports to connect to, separated by commas, at least one.
+    pub fn required_endpoints(&mut self, name: &str) -> Vec<Endpoint> {
+        let meaning = "hosts and ports separated by commas, 127.0.0.1:8081,127.0.0.1:8082";
         let Some(text) = self.required_value(name, meaning) else {
             return Vec::new();
         };
-        let mut addresses = Vec::new();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        let mut endpoints = Vec::new();
+        let parts = text.split(',').map(str::trim);
+        for part in parts.filter(|part| !part.is_empty()) {
             match part.parse() {
-                Ok(address) => addresses.push(address),
-                Err(_) => self.problem(
-                    name,
-                    format!("`{part}` is not an address such as 127.0.0.1:8081"),
-                ),
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(what) => self.problem(name, format!("`{part}` is {what}")),
             }
         }
-        if addresses.is_empty() {
+        if endpoints.is_empty() {
             self.problem(name, format!("must hold {meaning}"));
         }
-        addresses
+        endpoints
     }
 
     /// A number within a range, or its default.
@@ -241,7 +249,7 @@ mod tests {
         ]);
         let (addresses, limit, number, text) = Settings::read(values, |settings| {
             (
-                settings.required_addresses("A"),
+                settings.required_endpoints("A"),
                 settings.duration_ms("T_MS", 9),
                 settings.number("N", 3_u32, 1..=5),
                 settings.text("EMPTY", "default"),

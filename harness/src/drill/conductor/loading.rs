@@ -7,7 +7,8 @@ use firedrill_oracle::record::{OrderLine, Record};
 use super::{Drill, DrillError, PROGRESS_INTERVAL, in_words};
 use crate::{
     system::Product,
-    workload::{Client, Customers, Generator, Habits, Identity, Pace},
+    testbed::Pipeline,
+    workload::{Client, Customers, Generator, Habits, Identity, Outside, Pace},
 };
 
 /// How long customers wait for an answer.
@@ -15,6 +16,15 @@ const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a step may wait for customers to have made so many attempts.
 const ATTEMPTS_LIMIT: Duration = Duration::from_secs(60);
+
+/// How customers reach a pipeline.
+fn outside(pipeline: &dyn Pipeline) -> Outside {
+    Outside {
+        certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
+        patience: CUSTOMER_PATIENCE,
+        name_server: pipeline.customers_name_server(),
+    }
+}
 
 impl Drill {
     /// Lets customers come until they are stopped.
@@ -192,12 +202,8 @@ impl Drill {
     fn client_and_generator(&mut self) -> Result<(Client, Generator), DrillError> {
         self.groups_of_customers += 1;
         let running = self.running()?;
-        let client = Client::new(
-            &running.pipeline.entry_url(),
-            running.pipeline.certificate_authority_pem(),
-            CUSTOMER_PATIENCE,
-        )
-        .map_err(in_words)?;
+        let entry_url = running.pipeline.entry_url();
+        let client = Client::new(&entry_url, &outside(&*running.pipeline)).map_err(in_words)?;
         let prefix = format!("{}-{}", self.order.short_name(), self.groups_of_customers);
         let seed = self.order.seed.wrapping_add(self.groups_of_customers);
         Ok((
@@ -219,8 +225,7 @@ impl Drill {
             let control = instances
                 .first()
                 .and_then(|instance| pipeline.address(instance, "http"));
-            let authority = pipeline.certificate_authority_pem();
-            let identity = Identity::new(&url, authority, control, CUSTOMER_PATIENCE);
+            let identity = Identity::new(&url, &outside(&**pipeline), control);
             self.identity = Some(Arc::new(identity.map_err(in_words)?));
         }
         Ok(self.identity.clone())

@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use super::{
     infrastructure::Infrastructure,
@@ -109,6 +110,8 @@ fn find(names: &[&str]) -> Option<PathBuf> {
 #[derive(Debug)]
 pub(super) struct Browsers {
     folder: PathBuf,
+    /// Whom they ask where names are, over HTTPS; none where names are not used.
+    name_server_url: Option<String>,
     running: Mutex<Vec<Running>>,
 }
 
@@ -122,9 +125,10 @@ struct Running {
 
 impl Browsers {
     /// None yet; profiles and logs will lie in the drill's folder.
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(super) fn new(folder: PathBuf, name_server_url: Option<String>) -> Self {
         Self {
             folder,
+            name_server_url,
             running: Mutex::default(),
         }
     }
@@ -143,6 +147,9 @@ impl Browsers {
             log: self.folder.join(format!("{name}.log")),
         };
         making.make_certificate_database(&programs).await?;
+        if let Some(url) = &self.name_server_url {
+            making.choose_name_server(url)?;
+        }
         let ports = [
             infrastructure.ports.reserve()?,
             infrastructure.ports.reserve()?,
@@ -248,6 +255,18 @@ impl Making<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Lets the browser ask one name server and no other, as an administrator's policy would.
+    fn choose_name_server(&self, url: &str) -> Result<(), TestbedError> {
+        let folder = self.profile.join("chromium");
+        let state = json!({ "dns_over_https": { "mode": "secure", "templates": url } });
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join("Local State"), state.to_string()))
+            .map_err(|error| {
+                let reason = format!("{}: {error}", folder.display());
+                self.failed("choosing the name server", &reason)
+            })
     }
 
     async fn chromium(

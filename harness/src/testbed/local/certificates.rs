@@ -109,7 +109,12 @@ fn make_server(
     component: &str,
     authority: &CertifiedIssuer<'static, KeyPair>,
 ) -> Result<(String, String), rcgen::Error> {
-    let names = vec![component.to_owned(), "localhost".to_owned()];
+    let names = vec![
+        component.to_owned(),
+        "localhost".to_owned(),
+        format!("{component}.firedrill.test"),
+        format!("*.{component}.firedrill.test"),
+    ];
     let mut params = dated_params(component, names)?;
     params
         .subject_alt_names

@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::{
-    certificates::Certificates, lease::RunFolder, links::LinkPlan, postgres::ComponentDatabase,
+    certificates::Certificates,
+    lease::RunFolder,
+    links::LinkPlan,
+    names::{self, Names},
+    postgres::ComponentDatabase,
     warden::INSTANCE_VARIABLE,
 };
 use crate::{
@@ -27,6 +31,9 @@ pub(super) struct Meaning<'a> {
     pub(super) ports: &'a BTreeMap<String, SocketAddr>,
     /// The drill's links and where their proxies listen.
     pub(super) links: &'a [(LinkPlan, SocketAddr)],
+    pub(super) names: &'a Names,
+    /// Whether customers go by names rather than by addresses.
+    pub(super) names_for_customers: bool,
     pub(super) database: Option<&'a ComponentDatabase>,
     pub(super) object_store: Option<&'a ObjectStoreAccess>,
     pub(super) certificates: &'a Certificates,
@@ -64,10 +71,14 @@ impl Meaning<'_> {
             match part {
                 TemplatePart::Text(literal) => text.push_str(literal),
                 TemplatePart::Link(reference) => {
-                    text.push_str(&self.proxies(self.instance, reference));
+                    text.push_str(&self.proxies(self.instance, reference, false));
+                }
+                TemplatePart::Named(reference) => {
+                    text.push_str(&self.proxies(self.instance, reference, true));
                 }
                 TemplatePart::Customers(reference) => {
-                    text.push_str(&self.proxies(CUSTOMERS, reference));
+                    let by_name = self.names_for_customers;
+                    text.push_str(&self.proxies(CUSTOMERS, reference, by_name));
                 }
                 TemplatePart::Listen(port) => text.push_str(&self.own_address(port)?),
                 TemplatePart::Word(word) => text.push_str(&self.word(*word)?),
@@ -77,12 +88,12 @@ impl Meaning<'_> {
     }
 
     /// Where a client reaches a server.
-    fn proxies(&self, client: &str, reference: &PortReference) -> String {
+    fn proxies(&self, client: &str, reference: &PortReference, by_name: bool) -> String {
         let own = self
             .links
             .iter()
             .filter(|(plan, _)| plan.client == client && plan.reference == *reference);
-        own.map(|(_, address)| address.to_string())
+        own.map(|(plan, address)| names::place(plan, *address, by_name))
             .collect::<Vec<_>>()
             .join(",")
     }
@@ -108,6 +119,11 @@ impl Meaning<'_> {
         };
         Ok(match word {
             Word::Instance => self.instance.to_owned(),
+            Word::NameServer => self
+                .names
+                .address(self.instance)
+                .map(|address| address.to_string())
+                .ok_or_else(|| self.lacks("a name server"))?,
             Word::Database => database()?.name.clone(),
             Word::DatabaseUser => database()?.user.clone(),
             Word::DatabasePassword => database()?.password.clone(),

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     testbed::TestbedError,
-    topology::{Component, Program, Provided, Topology},
+    topology::{CUSTOMERS, Component, Program, Provided, Topology},
 };
 
 /// Shared by all drills of a run. The fields are dropped in order: the processes end before their folder goes.
@@ -28,6 +28,7 @@ use crate::{
 pub(super) struct Infrastructure {
     pub(super) topology: Arc<Topology>,
     pub(super) ports: Ports,
+    pub(super) names_for_customers: bool,
     pub(super) certificates: Certificates,
     pub(super) binaries: BTreeMap<String, PathBuf>,
     pub(super) database_server: Option<DatabaseServer>,
@@ -63,6 +64,7 @@ impl Infrastructure {
         Ok(Self {
             topology: Arc::clone(topology),
             ports,
+            names_for_customers: options.names_for_customers,
             certificates,
             binaries,
             database_server,
@@ -120,7 +122,10 @@ fn make_certificates(run: &RunFolder, topology: &Topology) -> Result<Certificate
     let folder = run.make_private("certificates")?;
     Certificates::make(
         &folder,
-        topology.started().map(|component| component.name.as_str()),
+        topology
+            .started()
+            .map(|component| component.name.as_str())
+            .chain([CUSTOMERS]),
     )
 }
 

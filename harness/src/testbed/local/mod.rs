@@ -8,7 +8,7 @@
 //! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
 //! * [`postgres`]: the server, and databases copied ahead of need.
 //! * `browser`: browsers for customers who shop in the page.
-//! * `links`, `expand`, `proxies`, `object_store`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
+//! * `links`, `names`, `expand`, `proxies`, `object_store`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
 
 mod browser;
 pub mod build;
@@ -20,6 +20,7 @@ mod instance;
 pub mod lease;
 mod links;
 mod log_tail;
+mod names;
 mod object_store;
 mod pipeline;
 pub mod ports;
@@ -64,6 +65,9 @@ pub struct LocalOptions {
     pub spare_databases: usize,
     /// How long an instance may take until it is ready.
     pub ready_within: Duration,
+    /// Whether customers go by names, which only the drill's own name servers know. People with a browser of their own, who
+    /// ask others, are told addresses.
+    pub names_for_customers: bool,
     /// Who is told what takes long: building, fetching.
     pub progress: Progress,
 }
@@ -81,6 +85,7 @@ impl LocalOptions {
             postgres: PostgresSource::from_environment()?,
             spare_databases: 2,
             ready_within: Duration::from_secs(30),
+            names_for_customers: false,
             progress: Arc::new(|line| tracing::info!("{line}")),
         })
     }
@@ -95,6 +100,7 @@ impl std::fmt::Debug for LocalOptions {
             .field("postgres", &self.postgres)
             .field("spare_databases", &self.spare_databases)
             .field("ready_within", &self.ready_within)
+            .field("names_for_customers", &self.names_for_customers)
             .finish_non_exhaustive()
     }
 }

@@ -19,17 +19,21 @@ use super::{
     infrastructure::Infrastructure,
     instance::{Instance, InstancePlan},
     links::{self, Cast},
+    names::Names,
     object_store::DrillObjectStore,
     postgres::ComponentDatabase,
-    prepare::{Leased, customers_url, launch, probe, reserve_own_ports, server_addresses},
+    prepare::{
+        Leased, WaysIn, customers_identity, launch, probe, reserve_own_ports, server_addresses,
+        ways_in,
+    },
     proxies::{self, DrillBroker, Proxies},
 };
 use crate::{
     testbed::{
         Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline,
-        PipelineRequest, Signal, TestbedError,
+        PipelineRequest, ServerName, Signal, TestbedError,
     },
-    topology::{Program, Provided},
+    topology::{CUSTOMERS, Program, Provided},
 };
 
 /// The system of one drill, on the run's infrastructure.
@@ -39,14 +43,13 @@ pub(super) struct LocalPipeline {
     cast: Cast,
     instances: BTreeMap<String, Instance>,
     proxies: Proxies,
+    names: Names,
     broker: Option<DrillBroker>,
     object_store: Option<DrillObjectStore>,
     topic_prefix: String,
     databases: Mutex<Vec<ComponentDatabase>>,
-    entry_url: String,
-    page_url: Option<String>,
+    ways_in: WaysIn,
     browsers: Browsers,
-    identity_url: Option<String>,
 }
 
 impl LocalPipeline {
@@ -112,15 +115,10 @@ impl LocalPipeline {
             .iter()
             .map(|wire| (wire.plan.clone(), wire.port.address()))
             .collect();
-        let entry_url = customers_url(&addresses, &topology.entry)?;
-        let page = topology.page.as_ref();
-        let page_url = page
-            .map(|page| customers_url(&addresses, page))
-            .transpose()?;
-        let identity = topology.identity.as_ref();
-        let identity_url = identity
-            .map(|identity| customers_url(&addresses, identity))
-            .transpose()?;
+        let by_name = infrastructure.names_for_customers;
+        let ways_in = ways_in(topology, &addresses, by_name)?;
+        let customers = customers_identity(&infrastructure)?;
+        let names = Names::start(topology, &cast, &addresses, customers.as_ref(), ports).await?;
         let proxies = Proxies::start(wires, request.seed, ports).await?;
         let databases = match &infrastructure.database_server {
             Some(server) => Leased::new(
@@ -145,6 +143,8 @@ impl LocalPipeline {
                     topic_prefix: &topic_prefix,
                     ports: &own,
                     links: &addresses,
+                    names: &names,
+                    names_for_customers: by_name,
                     database: databases.of(component.database_owner()),
                     object_store: store_access.as_ref(),
                     certificates: &infrastructure.certificates,
@@ -170,10 +170,9 @@ impl LocalPipeline {
             broker,
             object_store,
             topic_prefix,
-            entry_url,
-            page_url,
-            browsers: Browsers::new(request.directory.clone()),
-            identity_url,
+            ways_in,
+            browsers: Browsers::new(request.directory.clone(), names.https_url()),
+            names,
         })
     }
 
@@ -193,6 +192,7 @@ impl LocalPipeline {
         let ended = join_all(ending).await.into_iter();
         failures.extend(ended.filter_map(|ended| Some(ended.err()?.to_string())));
         self.proxies.stop().await;
+        self.names.stop().await;
         if let Some(broker) = &self.broker {
             broker.broker.shutdown().await;
         }
@@ -234,7 +234,7 @@ impl LocalPipeline {
     }
 }
 
-/// A drill that was given up leaves nothing running. The proxies and the broker end by being dropped.
+/// A drill that was given up leaves nothing running. Proxies, name servers and the broker end by being dropped.
 impl Drop for LocalPipeline {
     fn drop(&mut self) {
         self.browsers.give_up();
@@ -264,6 +264,14 @@ impl Pipeline for LocalPipeline {
             .collect())
     }
 
+    fn names(&self, selector: &LinkSelector) -> Result<Vec<ServerName>, TestbedError> {
+        self.names.select(self.proxies.plans(), selector)
+    }
+
+    fn customers_name_server(&self) -> Option<SocketAddr> {
+        self.names.address(CUSTOMERS)
+    }
+
     fn address(&self, instance: &str, port: &str) -> Option<SocketAddr> {
         if let Some(instance) = self.instances.get(instance) {
             return instance.address(port);
@@ -284,11 +292,11 @@ impl Pipeline for LocalPipeline {
     }
 
     fn entry_url(&self) -> String {
-        self.entry_url.clone()
+        self.ways_in.entry_url.clone()
     }
 
     fn page_url(&self) -> Option<String> {
-        self.page_url.clone()
+        self.ways_in.page_url.clone()
     }
 
     fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>> {
@@ -296,7 +304,7 @@ impl Pipeline for LocalPipeline {
     }
 
     fn identity_url(&self) -> Option<String> {
-        self.identity_url.clone()
+        self.ways_in.identity_url.clone()
     }
 
     fn certificate_authority_pem(&self) -> &str {

@@ -1,12 +1,15 @@
 //! What the start of a pipeline is made of: ports, addresses, databases, programs.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+
+use local_name_server::ServerIdentity;
 
 use super::{
     expand::Meaning,
     infrastructure::Infrastructure,
     instance::{self, Probe},
     links::{Cast, LinkPlan},
+    names,
     object_store::DrillObjectStore,
     ports::Port,
     postgres::ComponentDatabase,
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     testbed::TestbedError,
-    topology::{CUSTOMERS, Component, PortReference, Program, Protocol, Provided},
+    topology::{CUSTOMERS, Component, PortReference, Program, Protocol, Provided, Topology},
 };
 
 /// Databases that go back unless the pipeline comes to own them.
@@ -108,10 +111,33 @@ pub(super) fn server_addresses(
     addresses
 }
 
+/// Where customers find the system.
+#[derive(Debug)]
+pub(super) struct WaysIn {
+    pub(super) entry_url: String,
+    pub(super) page_url: Option<String>,
+    pub(super) identity_url: Option<String>,
+}
+
+/// Where customers find the system, by names or by addresses.
+pub(super) fn ways_in(
+    topology: &Topology,
+    links: &[(LinkPlan, SocketAddr)],
+    by_name: bool,
+) -> Result<WaysIn, TestbedError> {
+    let url = |reference: &PortReference| customers_url(links, reference, by_name);
+    Ok(WaysIn {
+        entry_url: url(&topology.entry)?,
+        page_url: topology.page.as_ref().map(url).transpose()?,
+        identity_url: topology.identity.as_ref().map(url).transpose()?,
+    })
+}
+
 /// Where customers reach a port: the first instance that has it.
-pub(super) fn customers_url(
+fn customers_url(
     links: &[(LinkPlan, SocketAddr)],
     reference: &PortReference,
+    by_name: bool,
 ) -> Result<String, TestbedError> {
     let way_in = links
         .iter()
@@ -125,7 +151,28 @@ pub(super) fn customers_url(
     } else {
         "http"
     };
-    Ok(format!("{scheme}://{address}"))
+    let place = names::place(plan, *address, by_name);
+    Ok(format!("{scheme}://{place}"))
+}
+
+/// Who the customers' name server shows itself to be to browsers; none where customers go by addresses.
+pub(super) fn customers_identity(
+    infrastructure: &Infrastructure,
+) -> Result<Option<ServerIdentity>, TestbedError> {
+    let files = infrastructure.certificates.server(CUSTOMERS);
+    let Some(files) = files.filter(|_| infrastructure.names_for_customers) else {
+        return Ok(None);
+    };
+    let read = |file: &Path| {
+        std::fs::read_to_string(file).map_err(|error| TestbedError::Failed {
+            doing: format!("reading {}", file.display()),
+            reason: error.to_string(),
+        })
+    };
+    Ok(Some(ServerIdentity {
+        certificate_pem: read(&files.certificate_file)?,
+        private_key_pem: read(&files.private_key_file)?,
+    }))
 }
 
 pub(super) fn launch(

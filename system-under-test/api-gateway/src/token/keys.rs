@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use reqwest::{Certificate, Client};
 use service_kit::metrics::{Counters, Metrics};
+use service_kit::names::Names;
 use service_kit::token::{KeySet, VerifyingKey};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -68,13 +69,19 @@ impl Keys {
     ///
     /// # Errors
     /// The authority's file cannot be read, or the HTTP client cannot be built.
-    pub fn new(source: KeySource, refresh: bool, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub fn new(
+        source: KeySource,
+        names: &Names,
+        refresh: bool,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         let place = source.authority_file.display();
         let pem = std::fs::read(&source.authority_file)
             .with_context(|| format!("CA_FILE {place} cannot be read"))?;
         let authorities = Certificate::from_pem_bundle(&pem)
             .with_context(|| format!("CA_FILE {place} holds no certificates in PEM"))?;
-        let http = Client::builder()
+        let http = names
+            .serve(Client::builder())
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .tls_certs_only(authorities)

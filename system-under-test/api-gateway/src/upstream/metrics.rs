@@ -1,8 +1,7 @@
 //! What the gateway counts about the instances of its upstream services.
 
-use std::net::SocketAddr;
-
 use service_kit::metrics::{Counters, Gauges, Metrics};
+use service_kit::names::Endpoint;
 
 use crate::route::Upstream;
 
@@ -53,19 +52,19 @@ impl UpstreamMetrics {
             .inc();
     }
 
-    pub(super) fn ejected(&self, address: SocketAddr) {
+    pub(super) fn ejected(&self, address: &Endpoint) {
         let labels = vec![("address", address.to_string())];
         self.ejections.get_or_create(&labels).inc();
         self.ejected.get_or_create(&labels).set(1);
     }
 
-    pub(super) fn readiness(&self, address: SocketAddr, ready: bool) {
+    pub(super) fn readiness(&self, address: &Endpoint, ready: bool) {
         self.ready
             .get_or_create(&vec![("address", address.to_string())])
             .set(i64::from(ready));
     }
 
-    pub(super) fn readmitted(&self, address: SocketAddr) {
+    pub(super) fn readmitted(&self, address: &Endpoint) {
         self.ejected
             .get_or_create(&vec![("address", address.to_string())])
             .set(0);

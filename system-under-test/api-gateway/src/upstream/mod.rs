@@ -5,7 +5,6 @@
 //! * [`rotation`]: whose turn it is, and who is ejected
 //! * [`safety`]: whether a request may be sent a second time
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use reqwest::Client;
 use service_kit::defences::Defences;
 use service_kit::http::Deadline;
 use service_kit::http::deadline::DEADLINE_HEADER;
+use service_kit::names::{Endpoint, Names};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tower::retry::budget::{Budget, TpsBudget};
@@ -114,7 +114,7 @@ pub enum SendError {
 /// The instances of a service.
 pub struct Upstreams {
     service: Upstream,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Endpoint>,
     rotation: Mutex<Rotation>,
     http: Client,
     budget: TpsBudget,
@@ -153,12 +153,14 @@ impl Upstreams {
     /// The HTTP client cannot be built.
     pub fn new(
         service: Upstream,
-        addresses: Vec<SocketAddr>,
+        addresses: Vec<Endpoint>,
+        names: &Names,
         limits: UpstreamLimits,
         defences: &Defences<Protection>,
         metrics: UpstreamMetrics,
     ) -> anyhow::Result<Self> {
-        let http = Client::builder()
+        let http = names
+            .serve(Client::builder())
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -330,7 +332,7 @@ impl Upstreams {
 
     /// Tells the rotation how an instance did.
     fn judge(&self, member: usize, outcome: &Outcome) {
-        let address = self.addresses[member];
+        let address = &self.addresses[member];
         self.metrics.attempted(self.service, outcome.word());
         let works = match outcome {
             // Shedding load is a decision of an instance that works, but no proof of health.
@@ -365,7 +367,7 @@ impl Upstreams {
     }
 
     async fn probe_one(&self, member: usize) {
-        let address = self.addresses[member];
+        let address = &self.addresses[member];
         let request = self
             .http
             .get(format!("http://{address}/health/ready"))

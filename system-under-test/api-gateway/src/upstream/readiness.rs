@@ -30,7 +30,7 @@ impl Upstreams {
     /// An instance that does not answer in time is not ready either. One that cannot be reached says nothing about its
     /// readiness: it is ejected for its failures.
     async fn ask_readiness(&self, member: usize) {
-        let address = self.addresses[member];
+        let address = &self.addresses[member];
         let request = self
             .http
             .get(format!("http://{address}/health/ready"))

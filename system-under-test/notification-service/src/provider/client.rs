@@ -53,7 +53,9 @@ impl Client {
             .with_context(|| format!("CA_FILE {} cannot be read", file.display()))?;
         let roots = Certificate::from_pem_bundle(&pem)
             .with_context(|| format!("CA_FILE {} is not PEM", file.display()))?;
-        let http = reqwest::Client::builder()
+        let http = settings
+            .names
+            .serve(reqwest::Client::builder())
             .tls_certs_only(roots)
             .https_only(true)
             .http1_only()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use reqwest::{Certificate, Client};
 use service_kit::files;
+use service_kit::names::Names;
 use service_kit::shutdown::Shutdown;
 
 use super::client::CallLimits;
@@ -18,6 +19,7 @@ pub struct Connections {
     current: Arc<RwLock<Client>>,
     limits: CallLimits,
     verify: bool,
+    names: Names,
 }
 
 impl Connections {
@@ -25,12 +27,18 @@ impl Connections {
     ///
     /// # Errors
     /// The certificates are not PEM, or the TLS library refuses them.
-    pub fn new(ca_pem: &[u8], limits: CallLimits, verify: bool) -> anyhow::Result<Self> {
-        let current = Arc::new(RwLock::new(client(ca_pem, limits, verify)?));
+    pub fn new(
+        ca_pem: &[u8],
+        limits: CallLimits,
+        verify: bool,
+        names: Names,
+    ) -> anyhow::Result<Self> {
+        let current = client(ca_pem, limits, verify, &names)?;
         Ok(Self {
-            current,
+            current: Arc::new(RwLock::new(current)),
             limits,
             verify,
+            names,
         })
     }
 
@@ -45,7 +53,7 @@ impl Connections {
     /// # Errors
     /// As [`Connections::new`]; the trust is what it was then.
     pub fn trust(&self, ca_pem: &[u8]) -> anyhow::Result<()> {
-        let renewed = client(ca_pem, self.limits, self.verify)?;
+        let renewed = client(ca_pem, self.limits, self.verify, &self.names)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -77,10 +85,16 @@ impl Connections {
     }
 }
 
-fn client(ca_pem: &[u8], limits: CallLimits, verify: bool) -> anyhow::Result<Client> {
+fn client(
+    ca_pem: &[u8],
+    limits: CallLimits,
+    verify: bool,
+    names: &Names,
+) -> anyhow::Result<Client> {
     let roots = Certificate::from_pem_bundle(ca_pem).context("CA_FILE is not PEM")?;
     anyhow::ensure!(!roots.is_empty(), "CA_FILE holds no certificate");
-    let mut http = Client::builder()
+    let mut http = names
+        .serve(Client::builder())
         .tls_certs_only(roots)
         .https_only(true)
         .http1_only()

@@ -1,0 +1,17 @@
+Feature: Layer 13, infrastructure and platform
+
+  Background:
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+
+  @F13.6 @without:gateway.dns-ttl/failures-bounded
+  Scenario: The order service has moved, and DNS tells of it late
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "order-service-moved" is injected until it was felt 2 times
+    And the fault heals
+    And customers have placed 80 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 50 percent of the attempts fail
