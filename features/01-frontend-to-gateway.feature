@@ -15,7 +15,6 @@ Feature: Layer 1, from the shop page to the gateway
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 5 attempts are refused with "not sent"
-    And at most 0 percent of the attempts are left without an answer
     And at least 40 orders are accepted
 
     Examples:

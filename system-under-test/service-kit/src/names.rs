@@ -78,17 +78,20 @@ impl fmt::Display for Endpoint {
 #[derive(Clone)]
 enum Source {
     /// One DNS server; its answers are kept as long as it allows.
-    Server(TokioResolver),
+    Server(Arc<TokioResolver>),
     /// Whatever the system asks, which keeps nothing.
     System,
 }
+
+/// What was answered first, by name.
+type FirstAnswers = Mutex<HashMap<String, Vec<IpAddr>>>;
 
 /// Looks names up; clones share what they keep.
 #[derive(Clone)]
 pub struct Names {
     source: Source,
     /// What was answered first, where that is kept for ever.
-    first: Option<Arc<Mutex<HashMap<String, Vec<IpAddr>>>>>,
+    first: Option<Arc<FirstAnswers>>,
 }
 
 impl fmt::Debug for Names {
@@ -120,7 +123,7 @@ impl Names {
         };
         match resolver(server, limit) {
             Ok(resolver) => Self {
-                source: Source::Server(resolver),
+                source: Source::Server(Arc::new(resolver)),
                 first: None,
             },
             Err(error) => {
