@@ -55,6 +55,7 @@ async fn every_profile_can_be_injected_into_the_order_pipeline_and_healed() {
     let logs = tempfile::tempdir().expect("a folder");
     let options = LocalOptions {
         progress: Arc::new(|line| eprintln!("{line}")),
+        names_for_customers: true,
         ..LocalOptions::new(Arc::clone(&topology)).expect("options")
     };
     let testbed = LocalTestbed::start(options).await.expect("a testbed");
