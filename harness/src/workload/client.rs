@@ -1,7 +1,12 @@
 //! One attempt of a customer over HTTPS, as a browser or an app would make it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::{CertificateDer, pem, pem::PemObject},
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -14,10 +19,19 @@ pub struct Client {
     entry_url: String,
 }
 
-/// The client could not be made.
+/// The customers' HTTP client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the customers' HTTP client could not be made: {0}")]
-pub struct ClientError(#[from] reqwest::Error);
+pub enum ClientError {
+    /// The certificate of the authority that they trust is no PEM.
+    #[error("the authority that customers trust cannot be read: {0}")]
+    Authority(#[from] pem::Error),
+    /// The TLS library refuses what they trust.
+    #[error("customers cannot speak TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library refuses its settings.
+    #[error("the customers' HTTP client could not be made: {0}")]
+    Http(#[from] reqwest::Error),
+}
 
 /// Longest answer a customer reads, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 256 * 1024;
@@ -124,10 +138,21 @@ pub(super) fn customers_http(
     certificate_authority_pem: &str,
     patience: Duration,
 ) -> Result<reqwest::Client, ClientError> {
-    let authority = reqwest::Certificate::from_pem(certificate_authority_pem.as_bytes())?;
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_slice(
+        certificate_authority_pem.as_bytes(),
+    )?)?;
+    let mut tls =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Customers are many: nobody has another one's session, and a session that is resumed shows no certificate.
+    tls.resumption = Resumption::disabled();
     let http = reqwest::Client::builder()
         .no_proxy()
-        .tls_certs_only([authority])
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(patience)
         .timeout(patience)
