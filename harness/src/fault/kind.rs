@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock,
-    ExternalScript, FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated,
-    MessagesProduced, Mistake, Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked,
-    SigningKeyRotated, Witness,
+    AuthorityReplaced, BrokerStopped, Cause, CertificateExpires, CertificateReplaced,
+    ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock, ExternalScript, FailPoint,
+    KafkaAnswers, Latency, LinkDown, MessagesDuplicated, MessagesProduced, Mistake, Named,
+    OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked, SigningKeyRotated, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -150,6 +150,9 @@ kinds! {
     RowsLocked,
     Deadlock,
     SigningKeyRotated,
+    CertificateReplaced,
+    AuthorityReplaced,
+    CertificateExpires,
 }
 
 #[cfg(test)]
