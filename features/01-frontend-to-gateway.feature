@@ -40,3 +40,24 @@ Feature: Layer 1, from the shop page to the gateway
     Then every promise is kept
     And at least 1 attempt is left without an answer
     And exactly 3 units are sold
+
+  @F1.2
+  Scenario Outline: The gateway shows a certificate that is not to be believed, and customers send it nothing
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+    And customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "<fault>" is injected until it was felt 10 times
+    And the fault heals
+    And customers have placed 30 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And nobody trusted the server while the fault "<fault>" was in force
+    And at least 40 orders are accepted
+
+    Examples:
+      | fault                                |
+      | gateway-certificate-expired          |
+      | gateway-certificate-for-another-host |
+      | gateway-certificate-untrusted        |

@@ -107,3 +107,30 @@ Feature: Layer 6, from the payment service to the external payment provider
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at most 0 orders end declined
+
+  @F6.10 @without:payment.ca-reload/every-order-final
+  Scenario: The provider moves to a certificate of another authority, of which the payment service learns later
+    Given customers place 20 orders per second
+    When customers have placed 10 orders
+    And the fault "provider-moves-to-another-authority" is injected until it was felt 10 times
+    And customers have placed 10 more orders
+    And the fault heals
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And nobody trusted the server while the fault "provider-moves-to-another-authority" was in force
+    And at least 40 orders are accepted
+    And at most 0 orders end declined
+
+  @F6.10 @without:payment.tls-verify/nobody-trusted
+  Scenario: Somebody answers in the place of the provider who cannot prove to be the provider
+    Given customers place 20 orders per second
+    When customers have placed 10 orders
+    And the fault "provider-certificate-untrusted" is injected for 3 seconds
+    And customers have placed 10 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And nobody trusted the server while the fault "provider-certificate-untrusted" was in force
+    And at most 0 orders end declined

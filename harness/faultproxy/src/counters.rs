@@ -33,6 +33,8 @@ pub(crate) struct Counters {
     pub(crate) refused: Count,
     pub(crate) upstream_failures: Count,
     pub(crate) cut_by_down: Count,
+    pub(crate) handshakes_finished: Count,
+    pub(crate) handshakes_refused: Count,
     pub(crate) upstream_bytes: Count,
     pub(crate) downstream_bytes: Count,
 }
@@ -89,6 +91,12 @@ pub struct ProxyCounts {
     /// Open connections cut by disabling the proxy. Connects refused while it is disabled are refused by the
     /// operating system and cannot be counted here.
     pub cut_by_down: u64,
+    /// TLS connections whose client believed what the server had shown, and went on.
+    #[serde(default)]
+    pub handshakes_finished: u64,
+    /// TLS connections whose client answered what the server had shown with an alert, the reason being its own.
+    #[serde(default)]
+    pub handshakes_refused: u64,
     /// Bytes written to servers.
     pub upstream_bytes: u64,
     /// Bytes written to clients.

@@ -298,3 +298,41 @@ async fn connections_without_tls_are_not_concerned_by_a_toxic_for_tls() {
     support::echoed(&mut socket, "two").await;
     assert_eq!(toxic.counts().acted, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_are_counted_by_how_clients_end_them() {
+    for version in [Version::TLS_1_2, Version::TLS_1_3] {
+        let provider = Provider::start(USUAL).await;
+        let stranger = Provider::start(USUAL).await;
+        let link = proxy("shown", provider.address).await;
+        let believing = provider.client(version, false);
+        let charged = charge(&believing, &link, "charge 1".to_owned()).await;
+        charged.expect("it is believed");
+        let refusing = stranger.client(version, false);
+        for _ in 0..2 {
+            let refused = charge(&refusing, &link, "charge 2".to_owned()).await;
+            assert!(refused.expect_err("it is not believed").is_connect());
+        }
+        until("both refusals are counted", || {
+            link.counters().handshakes_refused == 2
+        })
+        .await;
+        assert_eq!(link.counters().handshakes_finished, 1);
+        assert_eq!(provider.booked(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_nobody_ends_is_neither_finished_nor_refused() {
+    let provider = Provider::start(USUAL).await;
+    let link = proxy("silent", provider.address).await;
+    drop(support::connect(&link).await);
+    until("the connection is over", || {
+        let counters = link.counters();
+        counters.accepted == 1 && counters.open == 0
+    })
+    .await;
+    let counters = link.counters();
+    assert_eq!(counters.handshakes_finished, 0);
+    assert_eq!(counters.handshakes_refused, 0);
+}

@@ -17,6 +17,7 @@ impl Expectation {
             | Self::Refusals { .. }
             | Self::UnansweredShare { .. }
             | Self::FaultFelt { .. }
+            | Self::NobodyTrusted { .. }
             | Self::MemoryGrowth { .. }
             | Self::UnansweredAttempts { .. } => &[],
             Self::ShownStockTrue => &[FactKind::ShownStock, FactKind::Stock],
@@ -61,6 +62,7 @@ impl Expectation {
                 at_most,
             } => parked_messages(joined, topic, *at_least, *at_most),
             Self::FaultFelt { fault, at_most } => fault_felt(joined, fault, *at_most),
+            Self::NobodyTrusted { fault } => nobody_trusted(joined, fault),
             Self::MemoryGrowth { at_most } => memory::growth_bounded(joined.history, *at_most),
             Self::NoForgedOrder => no_forged_order(joined),
         }
@@ -390,6 +392,29 @@ fn fault_felt(joined: &Joined<'_>, fault: &str, at_most: u64) -> Verdict {
     let sentence =
         format!("the fault \"{fault}\" was felt {count} times, at most {at_most} were expected");
     broken(joined, count - at_most, count, sentence, None)
+}
+
+/// Who believed what a fault showed has said to somebody what was meant for another.
+fn nobody_trusted(joined: &Joined<'_>, fault: &str) -> Verdict {
+    let mut counted = joined
+        .history
+        .trusted
+        .iter()
+        .filter(|row| row.fault == fault)
+        .peekable();
+    if counted.peek().is_none() {
+        return Verdict::Undetermined {
+            reason: format!("nobody counted who believed what the fault \"{fault}\" showed"),
+        };
+    }
+    let count: u64 = counted.map(|row| row.count).sum();
+    if count == 0 {
+        return Verdict::Holds { checked: 1 };
+    }
+    let sentence = format!(
+        "{count} connections were made with somebody who could not prove who he is, while the fault \"{fault}\" was in force"
+    );
+    broken(joined, count, count, sentence, None)
 }
 
 fn moving(sentence: &str) -> Verdict {

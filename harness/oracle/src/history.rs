@@ -33,6 +33,7 @@ pub struct History {
     pub(crate) rows: Rows,
     pub(crate) faults: Vec<FaultRow>,
     pub(crate) felt: Vec<FeltRow>,
+    pub(crate) trusted: Vec<TrustedRow>,
     pub(crate) healing_errors: Vec<String>,
     pub(crate) harness_errors: Vec<String>,
     pub(crate) settled: Option<(Settlement, Vec<String>)>,
@@ -81,6 +82,13 @@ pub(crate) struct Rows {
     pub(crate) consumes: Vec<ConsumesRow>,
     pub(crate) told: Vec<ToldRow>,
     pub(crate) tells: Vec<TellsRow>,
+}
+
+/// How often somebody believed what a fault showed, each time that it was in force.
+#[derive(Debug)]
+pub(crate) struct TrustedRow {
+    pub(crate) fault: String,
+    pub(crate) count: u64,
 }
 
 /// What one witness had counted of one fault when it was last asked.
@@ -205,6 +213,9 @@ impl History {
                 at_least,
                 ..
             } => self.push_felt(fault, witness, count, at_least),
+            Record::FaultTrusted { fault, count, .. } => {
+                self.trusted.push(TrustedRow { fault, count });
+            }
             Record::FaultHealed {
                 at_us,
                 fault,

@@ -47,6 +47,15 @@ pub enum Record {
         /// How often it must be felt for the drill to mean anything.
         at_least: u64,
     },
+    /// How often somebody believed what a fault showed to deceive them, until it was taken back.
+    FaultTrusted {
+        /// When.
+        at_us: u64,
+        /// Name of the profile.
+        fault: String,
+        /// How often.
+        count: u64,
+    },
     /// A fault was taken back.
     FaultHealed {
         /// When.
@@ -599,6 +608,11 @@ pub enum Expectation {
         /// How often, at most.
         at_most: u64,
     },
+    /// Nobody believed what a fault showed to deceive them: nothing was said to who could not prove who he is.
+    NobodyTrusted {
+        /// Name of the profile.
+        fault: String,
+    },
     /// The share of customers' attempts that were left without an answer stays within bounds.
     UnansweredShare {
         /// Share from 0 to 1.
@@ -620,7 +634,7 @@ pub enum Expectation {
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
@@ -632,6 +646,7 @@ impl Expectation {
         "refusals-seen",
         "answers-in-time",
         "fault-felt-bounded",
+        "nobody-trusted",
         "memory-flat",
         "no-forged-order",
     ];
@@ -650,6 +665,7 @@ impl Expectation {
             Self::Refusals { .. } => "refusals-seen",
             Self::UnansweredShare { .. } => "answers-in-time",
             Self::FaultFelt { .. } => "fault-felt-bounded",
+            Self::NobodyTrusted { .. } => "nobody-trusted",
             Self::MemoryGrowth { .. } => "memory-flat",
             Self::NoForgedOrder => "no-forged-order",
         }

@@ -126,6 +126,32 @@ fn a_fault_is_left_alone_or_it_is_not() {
 }
 
 #[test]
+fn whoever_believes_what_a_fault_shows_has_trusted_somebody_else() {
+    let trusted = |count| Record::FaultTrusted {
+        at_us: 2,
+        fault: "masked".to_owned(),
+        count,
+    };
+    let nobody = || {
+        Record::Expectation(Expectation::NobodyTrusted {
+            fault: "masked".to_owned(),
+        })
+    };
+    let judged_with = |records: Vec<Record>| {
+        let fault = [started("masked"), felt("masked", 3, 1), nobody()];
+        judged(with(healthy(), fault.into_iter().chain(records)))
+    };
+    assert_eq!(judged_with(vec![trusted(0)]).verdict, DrillVerdict::Passed);
+    let uncounted = judged_with(Vec::new()).verdict;
+    assert_eq!(uncounted, DrillVerdict::Undetermined);
+    // The same fault was in force twice.
+    let judgement = judged_with(vec![trusted(2), trusted(0)]);
+    assert_eq!(judgement.verdict, DrillVerdict::Violated);
+    assert_eq!(judgement.findings[0].name, "nobody-trusted");
+    assert_eq!(judgement.findings[0].count, 2);
+}
+
+#[test]
 fn errors_of_the_harness_prevail() {
     let mut broken = healthy();
     broken.retain(|record| !matches!(record, Record::Fact(Fact::Charge { .. })));

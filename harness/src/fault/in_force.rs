@@ -34,6 +34,11 @@ pub(crate) trait InForce: Send + Sync {
     /// What the witness has counted so far.
     fn felt(&self) -> BoxFuture<'_, Result<u64, Cause>>;
 
+    /// How often somebody believed what the fault shows to deceive them, so far; none where it deceives nobody.
+    fn trusted(&self) -> BoxFuture<'_, Result<Option<u64>, Cause>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Takes the fault back, goes on where something fails, and says in words what was restored. Called again after a
     /// failure, it does what is still left.
     fn heal(&mut self) -> BoxFuture<'_, Result<Vec<String>, Cause>>;

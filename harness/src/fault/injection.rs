@@ -76,6 +76,9 @@ pub struct HealReport {
     pub restored: Vec<String>,
     /// What the witness had counted in the end.
     pub felt: Felt,
+    /// How often somebody had believed what the fault showed to deceive them, when the healing began; none where it deceives
+    /// nobody.
+    pub trusted: Option<u64>,
     /// How long the healing took.
     pub took: Duration,
 }
@@ -151,6 +154,7 @@ impl Injection {
         let began = Instant::now();
         // What a witness counts may vanish with the fault; what it says afterwards may be more.
         let before = self.felt().await;
+        let trusted = self.trusted().await;
         let restored = match self.in_force.as_mut() {
             Some(in_force) => in_force
                 .heal()
@@ -166,11 +170,22 @@ impl Injection {
         let report = HealReport {
             restored,
             felt: self.count(),
+            trusted: trusted.inspect_err(|_| self.in_force = None)?,
             took: began.elapsed(),
         };
         self.in_force = None;
         self.healed = Some(report.clone());
         Ok(report)
+    }
+
+    async fn trusted(&self) -> Result<Option<u64>, FaultError> {
+        match &self.in_force {
+            Some(in_force) => in_force
+                .trusted()
+                .await
+                .map_err(|cause| self.failed(Doing::Asking, cause)),
+            None => Ok(None),
+        }
     }
 
     fn count(&self) -> Felt {

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AddressMoved, BrokerStopped, Cause, ConnectionCut, ConnectionReset, ConnectionTimeout,
-    Deadlock, DnsAnswers, ExternalScript, FailPoint, KafkaAnswers, Latency, LinkDown,
-    MessagesDuplicated, MessagesProduced, Mistake, Named, OffsetsReset, ProcessKilled,
-    ProcessPaused, RowsLocked, SigningKeyRotated, Witness,
+    AddressMoved, AuthorityReplaced, BrokerStopped, Cause, CertificateExpires, CertificateReplaced,
+    ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock, DnsAnswers, ExternalScript,
+    FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated, MessagesProduced, Mistake,
+    Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked, SigningKeyRotated, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -152,6 +152,9 @@ kinds! {
     SigningKeyRotated,
     DnsAnswers,
     AddressMoved,
+    CertificateReplaced,
+    AuthorityReplaced,
+    CertificateExpires,
 }
 
 #[cfg(test)]

@@ -7,13 +7,17 @@ mod error;
 mod in_force;
 mod injection;
 mod kind;
+mod on_certificates;
 mod on_links;
 mod processes;
 mod target;
 mod witness;
 
 mod address_moved;
+mod authority_replaced;
 mod broker_stopped;
+mod certificate_expires;
+mod certificate_replaced;
 mod connection_cut;
 mod connection_reset;
 mod connection_timeout;
@@ -33,7 +37,10 @@ mod rows_locked;
 mod signing_key_rotated;
 
 pub use address_moved::AddressMoved;
+pub use authority_replaced::AuthorityReplaced;
 pub use broker_stopped::BrokerStopped;
+pub use certificate_expires::CertificateExpires;
+pub use certificate_replaced::{CertificateReplaced, Unbelievable};
 pub use connection_cut::ConnectionCut;
 pub use connection_reset::ConnectionReset;
 pub use connection_timeout::ConnectionTimeout;

@@ -69,6 +69,10 @@ witnesses! {
     ReadAgain = "messages read again",
     /// The identity provider counts the tokens that customers got under the new key.
     TokensUnderNewKey = "tokens under the new key",
+    /// The link's proxy counts every TLS connection whose client answered what the server had shown with an alert instead of finishing the handshake.
+    HandshakesRefused = "handshakes that clients refused",
+    /// The link's proxy counts every TLS connection whose client finished the handshake with what the server had shown.
+    HandshakesFinished = "handshakes that clients finished",
     /// The database counts the statements that waited for the lock.
     StatementsWaiting = "statements that waited for the lock",
     /// The database counts the deadlocks that it resolved by ending a transaction (40P01); those in which it ended the fault's own are left out.

@@ -13,6 +13,7 @@ pub mod kafka;
 pub mod postgres;
 pub mod signals;
 pub mod signing_keys;
+pub mod tls;
 pub mod toxiproxy;
 pub mod webdriver;
 

@@ -81,6 +81,12 @@ pub struct ProxyCounts {
     /// Open connections that were cut when the proxy was disabled.
     #[serde(default)]
     pub cut_by_down: u64,
+    /// TLS connections whose client believed what the server had shown, and went on.
+    #[serde(default)]
+    pub handshakes_finished: u64,
+    /// TLS connections whose client answered what the server had shown with an alert.
+    #[serde(default)]
+    pub handshakes_refused: u64,
     /// By the toxic's name, those that were removed included.
     #[serde(default)]
     pub toxics: BTreeMap<String, ToxicCounts>,

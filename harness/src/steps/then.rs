@@ -120,6 +120,11 @@ async fn felt_at_most(world: &mut DrillWorld, fault: String, at_most: u64) {
     expect(world, Expectation::FaultFelt { fault, at_most }).await;
 }
 
+#[then(regex = r#"^nobody trusted the server while the fault "([^"]+)" was in force$"#)]
+async fn nobody_trusted(world: &mut DrillWorld, fault: String) {
+    expect(world, Expectation::NobodyTrusted { fault }).await;
+}
+
 #[then(regex = r"^at most (\d+) percent of the attempts are left without an answer$")]
 async fn unanswered_share(world: &mut DrillWorld, percent: u32) {
     expect(

@@ -268,6 +268,11 @@ pub const STEPS: &[StepDocument] = &[
         "the fault \"provider-fails-before-booking\" was felt at most 40 times",
         "Who is hurt leaves the cause alone: its witness counted no more than that.",
     ),
+    step(
+        "Then",
+        "nobody trusted the server while the fault \"provider-certificate-untrusted\" was in force",
+        "No client went on with a server that could not prove who it is.",
+    ),
 ];
 
 /// The steps as the check before the start sees them: words, and the names inside them.
@@ -408,7 +413,8 @@ fn nearest(text: &str, kind: StepType) -> Option<&'static str> {
 }
 
 fn fault_named(text: &str) -> Option<&str> {
-    let (name, _) = text.strip_prefix("the fault \"")?.split_once('"')?;
+    let (_, rest) = text.split_once("the fault \"")?;
+    let (name, _) = rest.split_once('"')?;
     Some(name)
 }
 

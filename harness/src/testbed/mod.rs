@@ -1,5 +1,6 @@
 //! Where the system runs. A testbed is leased; each drill gets a pipeline of its own from it.
 
+pub mod certificate;
 pub mod local;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -104,8 +105,28 @@ pub trait Pipeline: Send + Sync {
     fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>>;
     /// Where customers get their tokens, through the proxy of their link; none where they need none.
     fn identity_url(&self) -> Option<String>;
-    /// The certificate authority of this drill, PEM.
+    /// The certificate authority of this drill that everybody trusts from the start, PEM.
     fn certificate_authority_pem(&self) -> &str;
+    /// Puts another certificate, with another key, where the instances of a component read theirs. When they take it up is
+    /// theirs to decide.
+    ///
+    /// # Errors
+    /// The component serves no certificate that could be replaced, or it could not be.
+    fn serve_certificate<'a>(
+        &'a self,
+        component: &'a str,
+        terms: certificate::Terms,
+    ) -> BoxFuture<'a, Result<certificate::Issued, TestbedError>>;
+    /// Puts the certificates of these authorities where the instances of a component read whom they trust. When they take
+    /// that up is theirs to decide.
+    ///
+    /// # Errors
+    /// The component is told of no authorities, one of them is nobody's to trust, or they could not be replaced.
+    fn trust<'a>(
+        &'a self,
+        component: &'a str,
+        authorities: &'a [certificate::Authority],
+    ) -> BoxFuture<'a, Result<(), TestbedError>>;
     /// A connection string to a component's database that passes no proxy.
     fn database_url(&self, component: &str) -> Option<String>;
     /// The broker.

@@ -1,7 +1,12 @@
 //! One attempt of a customer over HTTPS, as a browser or an app would make it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::{CertificateDer, pem, pem::PemObject},
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,10 +32,22 @@ pub struct Client {
     entry_url: String,
 }
 
-/// The client could not be made.
+/// The customers' HTTP client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the customers' HTTP client could not be made: {0}")]
-pub struct ClientError(pub(super) String);
+pub enum ClientError {
+    /// The certificate of the authority that they trust is no PEM.
+    #[error("the authority that customers trust cannot be read: {0}")]
+    Authority(#[from] pem::Error),
+    /// The TLS library refuses what they trust.
+    #[error("customers cannot speak TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library refuses its settings.
+    #[error("the customers' HTTP client could not be made: {0}")]
+    Http(#[from] reqwest::Error),
+    /// Nobody can be asked where names are.
+    #[error("customers cannot look names up: {0}")]
+    Names(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Connections that customers keep for the next request.
 pub(super) const MOST_IDLE_CONNECTIONS: usize = 256;
@@ -145,12 +162,21 @@ pub(super) fn customers_http(
     outside: &Outside,
     idle_connections: usize,
 ) -> Result<reqwest::Client, ClientError> {
-    let failed = |error: reqwest::Error| ClientError(chain(&error));
-    let authority = outside.certificate_authority_pem.as_bytes();
-    let authority = reqwest::Certificate::from_pem(authority).map_err(failed)?;
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_slice(
+        outside.certificate_authority_pem.as_bytes(),
+    )?)?;
+    let mut tls =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Customers are many: nobody has another one's session, and a session that is resumed shows no certificate.
+    tls.resumption = Resumption::disabled();
     let mut http = reqwest::Client::builder()
         .no_proxy()
-        .tls_certs_only([authority])
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(outside.patience)
         .timeout(outside.patience)
@@ -159,7 +185,7 @@ pub(super) fn customers_http(
     if let Some(name_server) = outside.name_server {
         http = http.dns_resolver(CustomersNames::asking(name_server, outside.patience)?);
     }
-    http.build().map_err(failed)
+    Ok(http.build()?)
 }
 
 /// What a customer sends.

@@ -46,7 +46,7 @@ impl CustomersNames {
         let resolver = builder.build();
         resolver
             .map(Self)
-            .map_err(|error| ClientError(format!("its resolver of names: {error}")))
+            .map_err(|error| ClientError::Names(Box::new(error)))
     }
 }
 

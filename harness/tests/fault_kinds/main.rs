@@ -3,6 +3,7 @@
 //!
 //! The system is small, but every part of it is real: processes, proxies, broker, database, provider.
 
+mod certificates;
 mod database;
 mod identity;
 mod injection;

@@ -12,13 +12,17 @@ use std::{
 use firedrill::testbed::{
     Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline, ServerName,
     Signal, TestbedError,
-    local::ports::{Port, Ports},
+    certificate::{Authority, Issued, Terms},
+    local::{
+        certificates::Certificates,
+        ports::{Port, Ports},
+    },
 };
 use futures::{FutureExt, future::BoxFuture};
 use std::os::unix::process::ExitStatusExt;
 use tokio::sync::watch;
 
-use super::victim;
+use super::victim::{self, TlsRole};
 
 /// A system of a few parts.
 #[derive(Default)]
@@ -29,6 +33,7 @@ pub(crate) struct SmallPipeline {
     names: Vec<ServerName>,
     databases: BTreeMap<String, String>,
     kafka: Option<KafkaAccess>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl SmallPipeline {
@@ -36,7 +41,7 @@ impl SmallPipeline {
     pub(crate) async fn with_victims(mut self, component: &str, count: usize) -> Self {
         for number in 1..=count {
             let name = format!("{component}-{number}");
-            let process = Process::new(&name);
+            let process = Process::new(&name, None);
             process.start().expect("the victim starts");
             self.addresses.insert(name.clone(), process.address);
             self.processes.insert(name, process);
@@ -47,6 +52,35 @@ impl SmallPipeline {
                 .expect("the victim is ready");
         }
         self
+    }
+
+    /// Starts one process of a component that shows its certificate, at the address that is returned as well; it looks
+    /// for another one while it runs, or only when it is started.
+    pub(crate) async fn with_tls_victim(
+        mut self,
+        component: &str,
+        certificates: &Arc<Certificates>,
+        reloads: bool,
+    ) -> (Self, SocketAddr) {
+        let name = format!("{component}-1");
+        let port = Ports::new().reserve().expect("a free port");
+        let address = port.address();
+        let files = certificates.files(component).expect("its certificate");
+        let role = TlsRole {
+            listen: address,
+            certificate: files.certificate.clone(),
+            private_key: files.private_key.clone(),
+            reloads,
+        };
+        let process = Process::new(&name, Some((role, port)));
+        process.start().expect("the victim starts");
+        self.addresses.insert(name.clone(), process.address);
+        self.processes.insert(name.clone(), process);
+        self.certificates = Some(Arc::clone(certificates));
+        self.ready(&name, Duration::from_secs(20))
+            .await
+            .expect("the victim is ready");
+        (self, address)
     }
 
     /// Adds the `http` port of something that runs elsewhere.
@@ -92,6 +126,7 @@ struct Process {
     address: SocketAddr,
     /// Nobody else gets it between two lives of the process.
     _port: Port,
+    tls: Option<(TlsRole, Port)>,
     state: Mutex<State>,
     ends: watch::Sender<usize>,
 }
@@ -103,19 +138,21 @@ struct State {
 }
 
 impl Process {
-    fn new(name: &str) -> Arc<Self> {
+    fn new(name: &str, tls: Option<(TlsRole, Port)>) -> Arc<Self> {
         let port = Ports::new().reserve().expect("a free port");
         Arc::new(Self {
             name: name.to_owned(),
             address: port.address(),
             _port: port,
+            tls,
             state: Mutex::default(),
             ends: watch::Sender::new(0),
         })
     }
 
     fn start(self: &Arc<Self>) -> Result<(), TestbedError> {
-        let mut child = tokio::process::Command::from(victim::command(self.address))
+        let tls = self.tls.as_ref().map(|(role, _)| role);
+        let mut child = tokio::process::Command::from(victim::command(self.address, tls))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -217,6 +254,34 @@ impl Pipeline for SmallPipeline {
 
     fn certificate_authority_pem(&self) -> &str {
         ""
+    }
+
+    fn serve_certificate<'a>(
+        &'a self,
+        component: &'a str,
+        terms: Terms,
+    ) -> BoxFuture<'a, Result<Issued, TestbedError>> {
+        async move {
+            let certificates = self.certificates.as_ref();
+            let certificates =
+                certificates.ok_or_else(|| failed("serving", "there are no certificates"))?;
+            certificates.serve(component, terms)
+        }
+        .boxed()
+    }
+
+    fn trust<'a>(
+        &'a self,
+        component: &'a str,
+        authorities: &'a [Authority],
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move {
+            let certificates = self.certificates.as_ref();
+            let certificates =
+                certificates.ok_or_else(|| failed("trusting", "there are no certificates"))?;
+            certificates.trust(component, authorities)
+        }
+        .boxed()
     }
 
     fn database_url(&self, component: &str) -> Option<String> {

@@ -1,9 +1,15 @@
 //! A process to be hurt: serves health, fail-points and a little work. It is this test program, started in another role.
 
-use std::{net::SocketAddr, process::Command, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use axum::{Router, http::StatusCode, routing};
-use service_kit::{fail_point, health::Health, http::operations, metrics::Metrics};
+use service_kit::{
+    fail_point,
+    health::Health,
+    http::{TlsFiles, operations},
+    metrics::Metrics,
+    testing,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Set for the process that is to serve; says where.
@@ -11,8 +17,20 @@ const ROLE: &str = "FIREDRILL_TEST_VICTIM";
 /// The moment in its work at which it can be hurt.
 pub(crate) const POINT: &str = "victim.in-the-middle";
 
+/// Set for the process that is to show a certificate; says whether it looks for another one while it runs.
+const RELOADS: &str = "FIREDRILL_TEST_RELOADS";
+
+/// A victim that shows a certificate as well.
+pub(crate) struct TlsRole {
+    pub(crate) listen: SocketAddr,
+    pub(crate) certificate: PathBuf,
+    pub(crate) private_key: PathBuf,
+    /// It looks for another certificate while it runs, not only when it is started.
+    pub(crate) reloads: bool,
+}
+
 /// A command that starts a victim at an address.
-pub(crate) fn command(address: SocketAddr) -> Command {
+pub(crate) fn command(address: SocketAddr, tls: Option<&TlsRole>) -> Command {
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = Command::new(program);
     command
@@ -22,6 +40,13 @@ pub(crate) fn command(address: SocketAddr) -> Command {
             "--nocapture",
         ])
         .env(ROLE, address.to_string());
+    if let Some(tls) = tls {
+        command
+            .env(RELOADS, tls.reloads.to_string())
+            .env("LISTEN_PUBLIC", tls.listen.to_string())
+            .env("CERTIFICATE_FILE", &tls.certificate)
+            .env("PRIVATE_KEY_FILE", &tls.private_key);
+    }
     command
 }
 
@@ -37,6 +62,9 @@ fn serves_when_it_is_asked_to() {
         fail_point::register(&[POINT]);
         let health = Health::default();
         health.mark_started();
+        if let Ok(reloads) = std::env::var(RELOADS) {
+            serve_tls(reloads == "true").await;
+        }
         let work = Router::new().route("/work", routing::get(work));
         let routes = operations::routes(health, Metrics::default(), true).merge(work);
         let listener = tokio::net::TcpListener::bind(address)
@@ -44,6 +72,27 @@ fn serves_when_it_is_asked_to() {
             .expect("the port is free");
         axum::serve(listener, routes).await.expect("it serves");
     });
+}
+
+async fn serve_tls(reloads: bool) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let setting = |name: &str| std::env::var(name).expect("its role says so");
+    let settings =
+        ["LISTEN_PUBLIC", "CERTIFICATE_FILE", "PRIVATE_KEY_FILE"].map(|name| (name, setting(name)));
+    let settings = settings
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    testing::start(
+        "victim",
+        &settings,
+        TlsFiles::read,
+        |mut files, service| async move {
+            files.reload_every = reloads.then_some(Duration::from_millis(20));
+            let routes = Router::new().route("/work", routing::get(work));
+            service.serve_tls(&files, routes).await.map(drop)
+        },
+    )
+    .await;
 }
 
 async fn work() -> StatusCode {

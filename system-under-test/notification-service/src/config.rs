@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
+use service_kit::http::CallLimits;
 use service_kit::kafka::KafkaSettings;
 use service_kit::names::Names;
 use service_kit::settings::Settings;
@@ -15,6 +16,9 @@ use crate::defences::Defence;
 
 /// Messages in a second, unless a setting says otherwise.
 const RATE_PER_S: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
+/// Idle connections to the message provider that are kept.
+const IDLE_CONNECTIONS: usize = 8;
 
 /// The settings of the notification service.
 #[derive(Debug, Clone)]
@@ -40,10 +44,10 @@ pub struct ProviderSettings {
     pub ca_file: PathBuf,
     /// Where names are looked up.
     pub names: Names,
-    /// How long a connection may take to stand.
-    pub connect_limit: Duration,
-    /// How long a call may take in all.
-    pub call_limit: Duration,
+    /// How often that file is looked at again.
+    pub ca_reload: Duration,
+    /// How long calls may take.
+    pub calls: CallLimits,
 }
 
 impl Config {
@@ -75,8 +79,16 @@ impl ProviderSettings {
             url,
             ca_file: settings.required_path("CA_FILE", "the path of trusted certificates in PEM"),
             names: Names::read(settings),
-            connect_limit: settings.duration_ms("PROVIDER_CONNECT_MS", 2_000),
-            call_limit: settings.duration_ms("PROVIDER_TIMEOUT_MS", 5_000),
+            ca_reload: Duration::from_millis(settings.number(
+                "CA_RELOAD_MS",
+                5_000,
+                10..=3_600_000,
+            )),
+            calls: CallLimits {
+                connect: Some(settings.duration_ms("PROVIDER_CONNECT_MS", 2_000)),
+                total: Some(settings.duration_ms("PROVIDER_TIMEOUT_MS", 5_000)),
+                idle_connections: IDLE_CONNECTIONS,
+            },
         }
     }
 }

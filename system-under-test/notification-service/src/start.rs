@@ -1,10 +1,12 @@
 //! How the rooms are put together: pool, migrations, provider, consumer.
 
+use anyhow::Context;
 use axum::Router;
+use service_kit::http::connections::{self, Connections};
 use service_kit::service::Service;
 use service_kit::{database, fail_point, kafka};
 
-use crate::config::Config;
+use crate::config::{Config, ProviderSettings};
 use crate::events::{AFTER_RECORD, AFTER_SEND, BEFORE_SEND, Orders, consumption};
 use crate::provider::{Client, Gate};
 use crate::store::Store;
@@ -28,7 +30,7 @@ pub const MIGRATIONS: [(&str, &str); 1] = [(
 pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     fail_point::register(&FAIL_POINTS);
     tracing::info!(off = ?config.defences.names_off(), "defences");
-    let client = Client::new(&config.provider)?;
+    let client = client(&config.provider, &service)?;
     let pool = config.database.pool(&service.common.instance);
     service.health.check_database(&pool);
     let producer = kafka::Producer::new(&config.kafka, &service.common.instance, true)?;
@@ -48,4 +50,27 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     kafka::consume(&service, &config.kafka, consumption, producer, work)?
         .check_joined(&service.health);
     Ok(())
+}
+
+/// A client of the provider that takes up the certificates of `CA_FILE` whenever they change.
+fn client(provider: &ProviderSettings, service: &Service) -> anyhow::Result<Client> {
+    let file = &provider.ca_file;
+    let trusted = std::fs::read(file)
+        .with_context(|| format!("CA_FILE {} cannot be read", file.display()))?;
+    let terms = connections::Terms {
+        caller: NAME,
+        limits: provider.calls,
+        verify: true,
+        names: provider.names.clone(),
+    };
+    let connections =
+        Connections::new(&trusted, terms).with_context(|| format!("CA_FILE {}", file.display()))?;
+    let following = connections.clone().follow(
+        file.clone(),
+        trusted,
+        provider.ca_reload,
+        service.shutdown.clone(),
+    );
+    service.spawn("ca-reload", following);
+    Client::new(&provider.url, connections)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
+use service_kit::http::CallLimits;
 use service_kit::kafka::KafkaSettings;
 use service_kit::names::Names;
 use service_kit::settings::Settings;
@@ -15,7 +16,6 @@ use crate::defences::Protection;
 use crate::payment::Pursuit;
 use crate::provider::backoff::Backoff;
 use crate::provider::breaker::BreakerPolicy;
-use crate::provider::client::CallLimits;
 use crate::provider::drain::DrainLimits;
 use crate::provider::gate::GateLimits;
 

@@ -11,7 +11,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use anyhow::Context;
 use service_kit::database::migrate;
+use service_kit::http::connections::{self, Connections};
 use service_kit::kafka::{Consumption, Producer, consume};
 use service_kit::service::Service;
 
@@ -20,7 +22,6 @@ use defences::Protection;
 use events::commands::{AFTER_WORK, Commands};
 use payment::Payments;
 use provider::client::{Checks, ProviderAddress, ProviderClient};
-use provider::connections::Connections;
 use provider::gate::Gate;
 use store::Store;
 
@@ -43,6 +44,9 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/0002_early_refunds.sql"),
     ),
 ];
+
+/// Name of the program.
+const NAME: &str = "payment-service";
 
 /// How often the gate learns how large the backlog is.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(250);
@@ -94,9 +98,14 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 
 fn payments(config: &Config, service: &Service) -> anyhow::Result<Payments> {
     let address = ProviderAddress::read(&config.provider_url, &config.ca_file)?;
-    let verify = config.defences.on(Protection::TlsVerify);
-    let connections =
-        Connections::new(&address.ca_pem, config.calls, verify, config.names.clone())?;
+    let terms = connections::Terms {
+        caller: NAME,
+        limits: config.calls,
+        verify: config.defences.on(Protection::TlsVerify),
+        names: config.names.clone(),
+    };
+    let connections = Connections::new(&address.ca_pem, terms)
+        .with_context(|| format!("CA_FILE {}", config.ca_file.display()))?;
     if config.defences.on(Protection::CaReload) {
         let following = connections.clone().follow(
             config.ca_file.clone(),

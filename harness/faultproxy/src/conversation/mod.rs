@@ -23,6 +23,15 @@ pub(crate) struct Mark {
     pub(crate) is_first: bool,
 }
 
+/// How a client answered what the server had shown in its TLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeEnd {
+    /// It believed the server, and went on.
+    Finished,
+    /// It sent an alert instead.
+    Refused,
+}
+
 #[derive(Debug, Default)]
 enum Language {
     /// Nothing was said yet.
@@ -39,6 +48,7 @@ pub(crate) struct Conversation {
     upstream_marks: u64,
     answered_marks: u64,
     spoke: [bool; 2],
+    told_handshake_end: bool,
 }
 
 impl Conversation {
@@ -82,6 +92,19 @@ impl Conversation {
     /// How many of those had been sent when the server's own data last came back.
     pub(crate) fn answered_marks(&self) -> u64 {
         self.answered_marks
+    }
+
+    /// How the TLS handshake ended; once, when it has.
+    pub(crate) fn take_handshake_end(&mut self) -> Option<HandshakeEnd> {
+        if self.told_handshake_end {
+            return None;
+        }
+        let end = match &self.language {
+            Language::Tls(tls) => tls.handshake_end(),
+            Language::Unheard | Language::Plain => None,
+        };
+        self.told_handshake_end = end.is_some();
+        end
     }
 
     pub(crate) fn is_tls(&self) -> bool {

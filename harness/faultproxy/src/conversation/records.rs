@@ -1,5 +1,9 @@
 //! The records of a TLS stream, from their headers: five bytes of type, version and length in front of each.
 
+/// Record type: change cipher spec; in TLS 1.2 the client's says that it believes the server.
+pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+/// Record type: an alert that is not disguised.
+pub(super) const ALERT: u8 = 21;
 /// Record type: handshake in clear (and, in TLS 1.2, the encrypted Finished).
 pub(super) const HANDSHAKE: u8 = 22;
 /// Record type: application data; in TLS 1.3 also everything that is encrypted.

@@ -11,6 +11,9 @@
 //!    [`QUIET_AFTER_TICKETS`], or until [`NO_TICKETS_AFTER`] has passed: what comes in that time is no answer.
 //! 4. Records too short for anything but an alert or a key update are neither.
 //!
+//! **How a handshake ended** follows from the same: the client answered what the server had shown either with its Finished
+//! (in TLS 1.2 with the change of ciphers in front of it), or with an alert.
+//!
 //! A connection that does not keep to TLS, or that sends early data (0-RTT), has no marks: no toxic that needs
 //! them acts on it. That errs on the side of a fault that is not felt, never of one that is counted but did not happen.
 
@@ -18,9 +21,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Mark;
 use super::hello::{self, ClientHello, Collector, ServerHello};
-use super::records::{APPLICATION_DATA, HANDSHAKE, Next, NotTls, Record, Records};
+use super::records::{
+    ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Next, NotTls, Record, Records,
+};
+use super::{HandshakeEnd, Mark};
 use crate::toxic::Stream;
 
 /// How long it must be quiet after a session ticket until no other is expected. Servers send them in one go.
@@ -62,6 +67,7 @@ pub(super) struct Tls {
     client: Option<ClientHello>,
     server: Option<ServerHello>,
     phase: Phase,
+    ended: Option<HandshakeEnd>,
 }
 
 impl Tls {
@@ -103,9 +109,15 @@ impl Tls {
         }
     }
 
+    /// How the handshake ended, once that is known.
+    pub(super) fn handshake_end(&self) -> Option<HandshakeEnd> {
+        self.ended
+    }
+
     fn record(&mut self, stream: Stream, record: Record, now: Instant) -> Option<Mark> {
         self.collecting[stream.index()] = record.record_type == HANDSHAKE && !self.heard(stream);
         if record.record_type != APPLICATION_DATA {
+            self.undisguised(stream, record);
             return None;
         }
         match self.phase {
@@ -130,6 +142,24 @@ impl Tls {
         }
     }
 
+    /// What a client says in clear after the server's hello.
+    fn undisguised(&mut self, stream: Stream, record: Record) {
+        let Some(server) = self.server.filter(|_| stream == Stream::Upstream) else {
+            return;
+        };
+        match record.record_type {
+            ALERT => self.end(HandshakeEnd::Refused),
+            // In TLS 1.3 it means nothing, and old routers like to see it.
+            CHANGE_CIPHER_SPEC if !server.tls13 => self.end(HandshakeEnd::Finished),
+            _ => {}
+        }
+    }
+
+    /// Whatever is said later, a handshake ends once.
+    fn end(&mut self, end: HandshakeEnd) {
+        self.ended.get_or_insert(end);
+    }
+
     /// Follows the encrypted part of a TLS 1.3 handshake to its end.
     fn handshake(&mut self, stream: Stream, record: Record, client_started: bool, now: Instant) {
         let finished = match self.server.map(|hello| hello.cipher_suite) {
@@ -138,7 +168,13 @@ impl Tls {
             _ => FINISHED_OVERHEAD + 32,
         };
         match stream {
+            // Not even an empty certificate is as short: the client says why it will not go on.
+            Stream::Upstream if record.length <= LARGEST_ALERT_OR_KEY_UPDATE => {
+                self.end(HandshakeEnd::Refused);
+                self.phase = Phase::Opaque;
+            }
             Stream::Upstream if record.length == finished => {
+                self.end(HandshakeEnd::Finished);
                 let accepts_tickets = self.client.is_some_and(|hello| hello.accepts_tickets);
                 self.phase = match accepts_tickets {
                     true => Phase::Tickets {
@@ -153,6 +189,7 @@ impl Tls {
                 }
             }
             Stream::Downstream if client_started => {
+                self.end(HandshakeEnd::Finished);
                 self.phase = Phase::Tickets {
                     until: now + QUIET_AFTER_TICKETS,
                 };

@@ -307,6 +307,8 @@ impl FaultProxy {
             refused: counters.refused.get(),
             upstream_failures: counters.upstream_failures.get(),
             cut_by_down: counters.cut_by_down.get(),
+            handshakes_finished: counters.handshakes_finished.get(),
+            handshakes_refused: counters.handshakes_refused.get(),
             upstream_bytes: counters.upstream_bytes.get(),
             downstream_bytes: counters.downstream_bytes.get(),
             toxics,

@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 
 use super::connection::{Link, READ_BYTES};
 use super::locked;
+use crate::conversation::HandshakeEnd;
 use crate::kafka::session::Piece;
 use crate::toxic::chain::{Item, What};
 use crate::toxic::set::ToxicSet;
@@ -205,12 +206,19 @@ impl<'a> Pump<'a> {
     /// Sends data through the toxics.
     fn pass(&mut self, bytes: Bytes, after: Duration) {
         let now = Instant::now();
-        let (items, requests_wait) = {
+        let (items, requests_wait, handshake) = {
             let mut chain = locked(&self.link.chain);
             chain.reconcile(&self.toxics.borrow(), now);
             let items = chain.pass(self.stream, bytes, now);
-            (items, chain.held_until(Stream::Upstream, now).is_some())
+            let requests_wait = chain.held_until(Stream::Upstream, now).is_some();
+            (items, requests_wait, chain.take_handshake_end())
         };
+        let counters = &self.link.shared.counters;
+        match handshake {
+            Some(HandshakeEnd::Finished) => counters.handshakes_finished.add(1),
+            Some(HandshakeEnd::Refused) => counters.handshakes_refused.add(1),
+            None => {}
+        }
         for mut item in items {
             item.due += after;
             self.enqueue(item);

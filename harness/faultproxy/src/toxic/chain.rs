@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::set::{Entry, ToxicSet};
 use super::{Act, Chunk, Effect, Ending, Placed, Stream};
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, HandshakeEnd};
 use crate::dice::Dice;
 
 /// What is to happen on one direction of a connection.
@@ -183,6 +183,11 @@ impl Chain {
             });
         }
         items
+    }
+
+    /// How the client ended its TLS handshake; once, when it has.
+    pub(crate) fn take_handshake_end(&mut self) -> Option<HandshakeEnd> {
+        self.conversation.take_handshake_end()
     }
 
     /// Sends the end of one direction through its toxics; `None` where it is swallowed.

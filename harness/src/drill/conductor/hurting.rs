@@ -147,12 +147,15 @@ impl Drill {
         };
         let mut injected = self.injected.remove(position);
         let mut failures = Vec::new();
-        let error = injected
-            .injection
-            .heal()
-            .await
-            .err()
-            .map(|error| error.to_string());
+        let healed = injected.injection.heal().await;
+        if let Ok(Some(count)) = healed.as_ref().map(|report| report.trusted) {
+            self.recorder.write(&Record::FaultTrusted {
+                at_us: self.recorder.now_us(),
+                fault: injected.name.clone(),
+                count,
+            });
+        }
+        let error = healed.err().map(|error| error.to_string());
         match injected.injection.felt().await {
             Ok(felt) => self.recorder.write(&Record::FaultFelt {
                 at_us: self.recorder.now_us(),

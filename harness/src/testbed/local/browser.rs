@@ -1,7 +1,7 @@
 //! Browsers for customers who shop in the page: Chromium and its driver, each with a profile of its own.
 //!
 //! Both are started by the keeper like every other child, so that they end with the harness however that ends. A browser
-//! trusts the run's certificate authority because that stands in its profile's certificate database, as an administrator
+//! trusts the drill's certificate authority because that stands in its profile's certificate database, as an administrator
 //! would put it there; nothing about certificates is switched off.
 
 use std::{
@@ -133,20 +133,23 @@ impl Browsers {
         }
     }
 
-    /// Starts a browser and waits until it can be driven.
+    /// Starts a browser that trusts the authorities of a file, and waits until `client` finds that it can be driven.
     pub(super) async fn open(
         &self,
         infrastructure: &Infrastructure,
+        trusted: &Path,
+        client: &reqwest::Client,
         name: &str,
     ) -> Result<Browser, TestbedError> {
         let programs = Programs::find()?;
         let making = Making {
             infrastructure,
+            client,
             name,
             profile: self.folder.join(format!("{name}.profile")),
             log: self.folder.join(format!("{name}.log")),
         };
-        making.make_certificate_database(&programs).await?;
+        making.make_certificate_database(&programs, trusted).await?;
         if let Some(url) = &self.name_server_url {
             making.choose_name_server(url)?;
         }
@@ -212,14 +215,19 @@ impl Browsers {
 /// One browser that is being started.
 struct Making<'a> {
     infrastructure: &'a Infrastructure,
+    client: &'a reqwest::Client,
     name: &'a str,
     profile: PathBuf,
     log: PathBuf,
 }
 
 impl Making<'_> {
-    /// A certificate database in the profile's home that trusts the run's authority, and no other of its own.
-    async fn make_certificate_database(&self, programs: &Programs) -> Result<(), TestbedError> {
+    /// A certificate database in the profile's home that trusts the drill's authority, and no other of its own.
+    async fn make_certificate_database(
+        &self,
+        programs: &Programs,
+        authority: &Path,
+    ) -> Result<(), TestbedError> {
         let folder = self.profile.join(".pki/nssdb");
         std::fs::create_dir_all(&folder).map_err(|error| {
             self.failed(
@@ -228,7 +236,6 @@ impl Making<'_> {
             )
         })?;
         let database: OsString = format!("sql:{}", folder.display()).into();
-        let authority = self.infrastructure.certificates.authority_file();
         let make: [OsString; 4] = [
             "-d".into(),
             database.clone(),
@@ -323,7 +330,7 @@ impl Making<'_> {
     async fn wait_until_answered(&self, url: &str, process: &Process) -> Result<(), TestbedError> {
         let asking = async {
             loop {
-                let request = self.infrastructure.client.get(url).timeout(ANSWER_LIMIT);
+                let request = self.client.get(url).timeout(ANSWER_LIMIT);
                 if request
                     .send()
                     .await

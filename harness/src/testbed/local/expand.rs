@@ -114,7 +114,7 @@ impl Meaning<'_> {
         };
         let certificate = || {
             self.certificates
-                .server(&self.component.name)
+                .files(&self.component.name)
                 .ok_or_else(|| self.lacks("a certificate"))
         };
         Ok(match word {
@@ -127,9 +127,9 @@ impl Meaning<'_> {
             Word::Database => database()?.name.clone(),
             Word::DatabaseUser => database()?.user.clone(),
             Word::DatabasePassword => database()?.password.clone(),
-            Word::CaFile => path_text(self.certificates.authority_file()),
-            Word::CertificateFile => path_text(&certificate()?.certificate_file),
-            Word::PrivateKeyFile => path_text(&certificate()?.private_key_file),
+            Word::CaFile => path_text(&certificate()?.trusted),
+            Word::CertificateFile => path_text(&certificate()?.certificate),
+            Word::PrivateKeyFile => path_text(&certificate()?.private_key),
             Word::Bucket => store()?.bucket.clone(),
             Word::BucketAccessKey => store()?.access_key.clone(),
             Word::BucketSecretKey => store()?.secret_key.clone(),

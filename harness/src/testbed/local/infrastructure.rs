@@ -1,4 +1,4 @@
-//! What all drills of a run share: the run's folder, its processes, ports, certificates, binaries and database server.
+//! What all drills of a run share: the run's folder, its processes, ports, binaries and database server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     LocalOptions, build, cache,
-    certificates::Certificates,
     lease::RunFolder,
     ports::Ports,
     postgres::{Cluster, ClusterPlan, DatabasePlan, Databases, Programs, server_user},
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     testbed::TestbedError,
-    topology::{CUSTOMERS, Component, Program, Provided, Topology},
+    topology::{Component, Program, Provided, Topology},
 };
 
 /// Shared by all drills of a run. The fields are dropped in order: the processes end before their folder goes.
@@ -29,10 +28,8 @@ pub(super) struct Infrastructure {
     pub(super) topology: Arc<Topology>,
     pub(super) ports: Ports,
     pub(super) names_for_customers: bool,
-    pub(super) certificates: Certificates,
     pub(super) binaries: BTreeMap<String, PathBuf>,
     pub(super) database_server: Option<DatabaseServer>,
-    pub(super) client: reqwest::Client,
     pub(super) processes: Processes,
     _warden: Warden,
     pub(super) run: RunFolder,
@@ -54,8 +51,7 @@ impl Infrastructure {
         let processes = Processes::start()?;
         let ports = Ports::new();
         let topology = &options.topology;
-        let certificates = make_certificates(&run, topology)?;
-        let client = probe_client(&certificates)?;
+        install_tls_provider();
         let packages = packages(topology);
         let (binaries, database_server) = tokio::try_join!(
             build::build(&processes, &packages, &topology.root, &options.progress),
@@ -65,10 +61,8 @@ impl Infrastructure {
             topology: Arc::clone(topology),
             ports,
             names_for_customers: options.names_for_customers,
-            certificates,
             binaries,
             database_server,
-            client,
             processes,
             _warden: warden,
             run,
@@ -118,33 +112,10 @@ fn packages(topology: &Topology) -> BTreeSet<String> {
         .collect()
 }
 
-fn make_certificates(run: &RunFolder, topology: &Topology) -> Result<Certificates, TestbedError> {
-    let folder = run.make_private("certificates")?;
-    Certificates::make(
-        &folder,
-        topology
-            .started()
-            .map(|component| component.name.as_str())
-            .chain([CUSTOMERS]),
-    )
-}
-
-/// Asks probes only: no proxy of the environment, no authority but the run's own.
-fn probe_client(certificates: &Certificates) -> Result<reqwest::Client, TestbedError> {
-    let failed = |error: reqwest::Error| TestbedError::Failed {
-        doing: "making the client that asks for readiness".to_owned(),
-        reason: error.to_string(),
-    };
+/// HTTP clients cannot be made without one.
+fn install_tls_provider() {
     // Fails where the program has chosen a provider already; then that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let authority =
-        reqwest::Certificate::from_pem(certificates.authority_pem().as_bytes()).map_err(failed)?;
-    reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([authority])
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(failed)
 }
 
 async fn sweep_dead_runs(options: &LocalOptions) {

@@ -5,7 +5,7 @@
 //!
 //! * [`lease`]: what a run holds on this machine. [`sweep`]: what dead runs left is removed.
 //! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness; `warden`: theirs.
-//! * [`certificates`], [`build`], [`cache`]: keys, binaries, and what is kept from run to run.
+//! * [`build`], [`cache`]: binaries, and what is kept from run to run. [`certificates`]: those of one drill.
 //! * [`postgres`]: the server, and databases copied ahead of need.
 //! * `browser`: browsers for customers who shop in the page.
 //! * `links`, `names`, `expand`, `proxies`, `object_store`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.

@@ -15,6 +15,7 @@ use futures::{
 
 use super::{
     browser::Browsers,
+    certificates::Certificates,
     expand::Meaning,
     infrastructure::Infrastructure,
     instance::{Instance, InstancePlan},
@@ -23,8 +24,8 @@ use super::{
     object_store::DrillObjectStore,
     postgres::ComponentDatabase,
     prepare::{
-        Leased, WaysIn, customers_identity, launch, probe, reserve_own_ports, server_addresses,
-        ways_in,
+        Leased, WaysIn, customers_identity, in_background, launch, make_certificates, probe,
+        probe_client, reserve_own_ports, server_addresses, ways_in,
     },
     proxies::{self, DrillBroker, Proxies},
 };
@@ -32,6 +33,7 @@ use crate::{
     testbed::{
         Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline,
         PipelineRequest, ServerName, Signal, TestbedError,
+        certificate::{Authority, Issued, Terms},
     },
     topology::{CUSTOMERS, Program, Provided},
 };
@@ -42,6 +44,9 @@ pub(super) struct LocalPipeline {
     infrastructure: Arc<Infrastructure>,
     cast: Cast,
     instances: BTreeMap<String, Instance>,
+    certificates: Arc<Certificates>,
+    /// Asks whether instances are ready.
+    client: reqwest::Client,
     proxies: Proxies,
     names: Names,
     broker: Option<DrillBroker>,
@@ -88,6 +93,7 @@ impl LocalPipeline {
         let ports = &infrastructure.ports;
         let cast = links::cast(topology, request)?;
         let topic_prefix = format!("{}.", request.drill);
+        let certificates = make_certificates(&infrastructure, &request.drill).await?;
         let provided_broker = topology
             .components
             .values()
@@ -117,7 +123,7 @@ impl LocalPipeline {
             .collect();
         let by_name = infrastructure.names_for_customers;
         let ways_in = ways_in(topology, &addresses, by_name)?;
-        let customers = customers_identity(&infrastructure)?;
+        let customers = customers_identity(&infrastructure, &certificates)?;
         let names = Names::start(topology, &cast, &addresses, customers.as_ref(), ports).await?;
         let proxies = Proxies::start(wires, request.seed, ports).await?;
         let databases = match &infrastructure.database_server {
@@ -147,7 +153,7 @@ impl LocalPipeline {
                     names_for_customers: by_name,
                     database: databases.of(component.database_owner()),
                     object_store: store_access.as_ref(),
-                    certificates: &infrastructure.certificates,
+                    certificates: &certificates,
                     run: &infrastructure.run,
                 };
                 let launch = launch(&infrastructure, &meaning)?;
@@ -166,6 +172,8 @@ impl LocalPipeline {
             infrastructure,
             cast,
             instances,
+            client: probe_client(&certificates)?,
+            certificates,
             proxies,
             broker,
             object_store,
@@ -178,7 +186,7 @@ impl LocalPipeline {
 
     async fn start_instances(&self, ready_within: Duration) -> Result<(), TestbedError> {
         let processes = &self.infrastructure.processes;
-        let client = &self.infrastructure.client;
+        let client = &self.client;
         let starting = self.instances.values().map(|instance| async move {
             instance.start(processes).await?;
             instance.ready(client, ready_within).await
@@ -199,6 +207,7 @@ impl LocalPipeline {
         if let Some(object_store) = &self.object_store {
             object_store.stop().await;
         }
+        self.remove_certificates().await;
         self.give_databases_back();
         if failures.is_empty() {
             return Ok(());
@@ -207,6 +216,15 @@ impl LocalPipeline {
             doing: "stopping the pipeline".to_owned(),
             reason: failures.join("; "),
         })
+    }
+
+    async fn remove_certificates(&self) {
+        let certificates = Arc::clone(&self.certificates);
+        let removed = tokio::task::spawn_blocking(move || certificates.remove()).await;
+        // The run's folder goes with everything in it, so that nothing is left either way.
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "the certificates are removed later");
+        }
     }
 
     fn give_databases_back(&self) {
@@ -300,7 +318,10 @@ impl Pipeline for LocalPipeline {
     }
 
     fn open_browser<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Browser, TestbedError>> {
-        self.browsers.open(&self.infrastructure, name).boxed()
+        let trusted = self.certificates.authority_file();
+        self.browsers
+            .open(&self.infrastructure, trusted, &self.client, name)
+            .boxed()
     }
 
     fn identity_url(&self) -> Option<String> {
@@ -308,7 +329,28 @@ impl Pipeline for LocalPipeline {
     }
 
     fn certificate_authority_pem(&self) -> &str {
-        self.infrastructure.certificates.authority_pem()
+        self.certificates.authority_pem()
+    }
+
+    fn serve_certificate<'a>(
+        &'a self,
+        component: &'a str,
+        terms: Terms,
+    ) -> BoxFuture<'a, Result<Issued, TestbedError>> {
+        let (certificates, component) = (Arc::clone(&self.certificates), component.to_owned());
+        let serving = move || certificates.serve(&component, terms);
+        in_background("replacing a certificate", serving).boxed()
+    }
+
+    fn trust<'a>(
+        &'a self,
+        component: &'a str,
+        authorities: &'a [Authority],
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        let (certificates, component) = (Arc::clone(&self.certificates), component.to_owned());
+        let authorities = authorities.to_owned();
+        let trusting = move || certificates.trust(&component, &authorities);
+        in_background("replacing trusted authorities", trusting).boxed()
     }
 
     fn database_url(&self, component: &str) -> Option<String> {
@@ -373,12 +415,7 @@ impl Pipeline for LocalPipeline {
         instance: &'a str,
         within: Duration,
     ) -> BoxFuture<'a, Result<(), TestbedError>> {
-        async move {
-            self.started(instance)?
-                .ready(&self.infrastructure.client, within)
-                .await
-        }
-        .boxed()
+        async move { self.started(instance)?.ready(&self.client, within).await }.boxed()
     }
 
     fn exits(&self, instance: &str) -> Vec<Exit> {

@@ -1,10 +1,11 @@
 //! What the start of a pipeline is made of: ports, addresses, databases, programs.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use local_name_server::ServerIdentity;
 
 use super::{
+    certificates::Certificates,
     expand::Meaning,
     infrastructure::Infrastructure,
     instance::{self, Probe},
@@ -54,6 +55,54 @@ impl Drop for Leased<'_> {
             server.databases.give_back(self.databases.drain(..));
         }
     }
+}
+
+/// The drill's own authorities, and a certificate for every component that is started and for whom customers ask.
+pub(super) async fn make_certificates(
+    infrastructure: &Infrastructure,
+    drill: &str,
+) -> Result<Arc<Certificates>, TestbedError> {
+    let run = infrastructure.run.path().to_owned();
+    let drill = drill.to_owned();
+    let started = infrastructure.topology.started();
+    let components: Vec<String> = started
+        .map(|component| component.name.clone())
+        .chain([CUSTOMERS.to_owned()])
+        .collect();
+    let making = move || {
+        Certificates::make(&run, &drill, components.iter().map(String::as_str)).map(Arc::new)
+    };
+    in_background("making certificates", making).await
+}
+
+/// Does what waits for the disk where that keeps nobody waiting.
+pub(super) async fn in_background<T: Send + 'static>(
+    doing: &str,
+    work: impl FnOnce() -> Result<T, TestbedError> + Send + 'static,
+) -> Result<T, TestbedError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| {
+        Err(TestbedError::Failed {
+            doing: doing.to_owned(),
+            reason: error.to_string(),
+        })
+    })
+}
+
+/// Asks probes only: no proxy of the environment, no authority but the drill's own.
+pub(super) fn probe_client(certificates: &Certificates) -> Result<reqwest::Client, TestbedError> {
+    let failed = |error: reqwest::Error| TestbedError::Failed {
+        doing: "making the client that asks for readiness".to_owned(),
+        reason: error.to_string(),
+    };
+    let authority =
+        reqwest::Certificate::from_pem(certificates.authority_pem().as_bytes()).map_err(failed)?;
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority])
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(failed)
 }
 
 pub(super) type OwnPorts = BTreeMap<String, BTreeMap<String, Port>>;
@@ -158,8 +207,9 @@ fn customers_url(
 /// Who the customers' name server shows itself to be to browsers; none where customers go by addresses.
 pub(super) fn customers_identity(
     infrastructure: &Infrastructure,
+    certificates: &Certificates,
 ) -> Result<Option<ServerIdentity>, TestbedError> {
-    let files = infrastructure.certificates.server(CUSTOMERS);
+    let files = certificates.files(CUSTOMERS);
     let Some(files) = files.filter(|_| infrastructure.names_for_customers) else {
         return Ok(None);
     };
@@ -170,8 +220,8 @@ pub(super) fn customers_identity(
         })
     };
     Ok(Some(ServerIdentity {
-        certificate_pem: read(&files.certificate_file)?,
-        private_key_pem: read(&files.private_key_file)?,
+        certificate_pem: read(&files.certificate)?,
+        private_key_pem: read(&files.private_key)?,
     }))
 }
 

@@ -1,17 +1,15 @@
 //! The message provider over HTTPS: one call each, and what it showed.
 
 use anyhow::Context;
-use reqwest::{Certificate, Response, Url, header};
+use reqwest::{Response, Url, header};
 use serde::Serialize;
+use service_kit::http::Connections;
 use service_kit::trace::{TRACEPARENT, Trace};
 
 use super::answer::{Sent, sent};
-use crate::config::ProviderSettings;
 
 /// Largest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
-/// Idle connections that are kept.
-const IDLE_CONNECTIONS: usize = 8;
 
 /// A message on its way out: the body of `POST /messages`.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -36,37 +34,19 @@ pub struct Outgoing<'a> {
 /// A client of the provider's public API.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    connections: Connections,
     messages: Url,
 }
 
 impl Client {
-    /// A client that trusts only the certificates of the settings.
+    /// A client that asks the provider at `url` over the given connections.
     ///
     /// # Errors
-    /// The URL or the certificates are not what they should be.
-    pub fn new(settings: &ProviderSettings) -> anyhow::Result<Self> {
-        let url = &settings.url;
+    /// The URL is not what it should be.
+    pub fn new(url: &str, connections: Connections) -> anyhow::Result<Self> {
         let base = Url::parse(url).with_context(|| format!("PROVIDER_URL {url} is no URL"))?;
-        let file = &settings.ca_file;
-        let pem = std::fs::read(file)
-            .with_context(|| format!("CA_FILE {} cannot be read", file.display()))?;
-        let roots = Certificate::from_pem_bundle(&pem)
-            .with_context(|| format!("CA_FILE {} is not PEM", file.display()))?;
-        let http = settings
-            .names
-            .serve(reqwest::Client::builder())
-            .tls_certs_only(roots)
-            .https_only(true)
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .connect_timeout(settings.connect_limit)
-            .timeout(settings.call_limit)
-            .user_agent("notification-service");
         Ok(Self {
-            http: http.build().context("the HTTPS client cannot be built")?,
+            connections,
             messages: base
                 .join("/messages")
                 .context("PROVIDER_URL is no base URL")?,
@@ -75,7 +55,8 @@ impl Client {
 
     /// Asks once. `key` makes repetitions harmless.
     pub async fn send(&self, message: Outgoing<'_>, key: Option<&str>) -> Sent {
-        let mut request = self.http.post(self.messages.clone()).json(&message);
+        let http = self.connections.client();
+        let mut request = http.post(self.messages.clone()).json(&message);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }

@@ -1,16 +1,15 @@
 //! The provider over HTTPS: one call each, and what it showed.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::{Response, StatusCode, Url, header};
 use serde_json::{Value, json};
+use service_kit::http::Connections;
 use service_kit::trace::{TRACEPARENT, Trace};
 use uuid::Uuid;
 
 use super::answer;
-use super::connections::Connections;
 use crate::domain::{Attempted, Kind, LookedUp};
 
 /// Largest answer that is read, in bytes.
@@ -42,17 +41,6 @@ impl ProviderAddress {
             .with_context(|| format!("CA_FILE {} cannot be read", ca_file.display()))?;
         Ok(Self { url, ca_pem })
     }
-}
-
-/// How long calls may take; `None` for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallLimits {
-    /// Until the connection stands.
-    pub connect: Option<Duration>,
-    /// In all.
-    pub total: Option<Duration>,
-    /// Idle connections that are kept.
-    pub idle_connections: usize,
 }
 
 /// What is asked for.

@@ -1,7 +1,6 @@
 //! The payment provider, and everything that stands between us and it.
 //!
 //! * [`client`]: one call over HTTPS, and what it showed
-//! * [`connections`]: over which connections, to whom
 //! * [`gate`]: what every call must pass first
 //! * [`drain`]: the even rate at which a backlog is let out
 //! * [`slow_start`]: the growing rate in it
@@ -12,7 +11,6 @@ mod answer;
 pub mod backoff;
 pub mod breaker;
 pub mod client;
-pub mod connections;
 pub mod drain;
 pub mod gate;
 pub mod slow_start;

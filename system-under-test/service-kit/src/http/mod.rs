@@ -1,6 +1,7 @@
 //! HTTP the same way in every service.
 //!
 //! * [`certificate`]: what a TLS listener shows, read again when its files change.
+//! * [`connections`]: to systems that are not ours, and whom they trust, read again when that changes.
 //! * [`cross_origin`]: which web pages may call an API.
 //! * [`error`]: one mapping from what went wrong to status and JSON body.
 //! * [`json`]: bodies read strictly, with the offending field named.
@@ -10,6 +11,7 @@
 //! * [`serve`]: listeners (plain and TLS) with observation of every request and a bounded graceful shutdown.
 
 pub mod certificate;
+pub mod connections;
 pub mod cross_origin;
 pub mod deadline;
 pub mod error;
@@ -18,6 +20,7 @@ pub mod operations;
 pub mod partner;
 pub mod serve;
 
+pub use connections::{CallLimits, Connections};
 pub use cross_origin::CrossOrigin;
 pub use deadline::Deadline;
 pub use error::ApiError;

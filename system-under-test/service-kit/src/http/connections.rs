@@ -1,45 +1,69 @@
-//! The HTTPS connections to the provider: whom they trust, and what becomes of them when that changes.
+//! HTTPS connections to a system that is not ours: whom they trust, and what becomes of them when that changes.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::Context;
 use reqwest::{Certificate, Client};
-use service_kit::files;
-use service_kit::names::Names;
-use service_kit::shutdown::Shutdown;
 
-use super::client::CallLimits;
+use crate::files;
+use crate::names::Names;
+use crate::shutdown::Shutdown;
+
+/// Who calls, and under what conditions.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The program, as the other side is told.
+    pub caller: &'static str,
+    /// How long calls may take.
+    pub limits: CallLimits,
+    /// Nobody is called whose certificate does not descend from a trusted one; otherwise everybody is believed.
+    pub verify: bool,
+    /// Where names are looked up.
+    pub names: Names,
+}
+
+/// How long calls may take; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Until the connection stands.
+    pub connect: Option<Duration>,
+    /// In all.
+    pub total: Option<Duration>,
+    /// Idle connections that are kept.
+    pub idle_connections: usize,
+}
+
+/// What is to be trusted cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It cannot be read as certificates.
+    #[error("it is not PEM: {0}")]
+    NotPem(#[source] reqwest::Error),
+    /// There is nothing in it.
+    #[error("it holds no certificate")]
+    Empty,
+    /// The TLS library refuses it.
+    #[error("no HTTPS client can be made with it: {0}")]
+    Refused(#[source] reqwest::Error),
+}
 
 /// Connections that are all made with the same trust; clones share them.
 #[derive(Debug, Clone)]
 pub struct Connections {
     current: Arc<RwLock<Client>>,
-    limits: CallLimits,
-    verify: bool,
-    names: Names,
+    terms: Terms,
 }
 
 impl Connections {
-    /// Connections that trust only the certificates of `ca_pem`; without `verify` they trust everybody.
+    /// Connections that trust only the certificates of `ca_pem`.
     ///
     /// # Errors
     /// The certificates are not PEM, or the TLS library refuses them.
-    pub fn new(
-        ca_pem: &[u8],
-        limits: CallLimits,
-        verify: bool,
-        names: Names,
-    ) -> anyhow::Result<Self> {
-        let current = client(ca_pem, limits, verify, &names)?;
-        Ok(Self {
-            current: Arc::new(RwLock::new(current)),
-            limits,
-            verify,
-            names,
-        })
+    pub fn new(ca_pem: &[u8], terms: Terms) -> Result<Self, TrustError> {
+        let current = Arc::new(RwLock::new(client(ca_pem, &terms)?));
+        Ok(Self { current, terms })
     }
 
     /// Connections as they are trusted now.
@@ -52,8 +76,8 @@ impl Connections {
     ///
     /// # Errors
     /// As [`Connections::new`]; the trust is what it was then.
-    pub fn trust(&self, ca_pem: &[u8]) -> anyhow::Result<()> {
-        let renewed = client(ca_pem, self.limits, self.verify, &self.names)?;
+    pub fn trust(&self, ca_pem: &[u8]) -> Result<(), TrustError> {
+        let renewed = client(ca_pem, &self.terms)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -76,7 +100,7 @@ impl Connections {
             }
             Err(error) => tracing::error!(
                 file = %path.display(),
-                error = format!("{error:#}"),
+                %error,
                 "the trusted certificates changed and cannot be used; the earlier ones stay trusted"
             ),
         };
@@ -85,14 +109,17 @@ impl Connections {
     }
 }
 
-fn client(
-    ca_pem: &[u8],
-    limits: CallLimits,
-    verify: bool,
-    names: &Names,
-) -> anyhow::Result<Client> {
-    let roots = Certificate::from_pem_bundle(ca_pem).context("CA_FILE is not PEM")?;
-    anyhow::ensure!(!roots.is_empty(), "CA_FILE holds no certificate");
+fn client(ca_pem: &[u8], terms: &Terms) -> Result<Client, TrustError> {
+    let Terms {
+        caller,
+        limits,
+        verify,
+        names,
+    } = terms;
+    let roots = Certificate::from_pem_bundle(ca_pem).map_err(TrustError::NotPem)?;
+    if roots.is_empty() {
+        return Err(TrustError::Empty);
+    }
     let mut http = names
         .serve(Client::builder())
         .tls_certs_only(roots)
@@ -101,8 +128,8 @@ fn client(
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(limits.idle_connections)
-        .user_agent("payment-service");
-    if !verify {
+        .user_agent(*caller);
+    if !*verify {
         http = http.tls_danger_accept_invalid_certs(true);
     }
     if let Some(connect) = limits.connect {
@@ -111,5 +138,5 @@ fn client(
     if let Some(total) = limits.total {
         http = http.timeout(total);
     }
-    http.build().context("the HTTPS client cannot be built")
+    http.build().map_err(TrustError::Refused)
 }
