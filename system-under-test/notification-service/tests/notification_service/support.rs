@@ -89,6 +89,21 @@ impl Surroundings {
         }
     }
 
+    /// A file with the certificate of somebody who is not the provider.
+    pub(crate) fn trusting_somebody_else(&self) -> String {
+        let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
+        let path = self.files.path().join("trusted.pem");
+        std::fs::write(&path, other.expect("a certificate").cert.pem()).expect("written");
+        path.to_string_lossy().into_owned()
+    }
+
+    /// Puts the provider's certificate into such a file.
+    pub(crate) fn trust_the_provider(&self, trusted: &str) {
+        let new = self.files.path().join("trusted.new");
+        std::fs::copy(&self.ca_file, &new).expect("copied");
+        std::fs::rename(new, trusted).expect("replaced");
+    }
+
     /// The settings of a service in these surroundings.
     pub(crate) fn settings<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let mut settings = vec![
@@ -107,7 +122,12 @@ impl Surroundings {
 
     /// Starts the service without these defences, and waits until it is ready.
     pub(crate) async fn start_without(&self, defences_off: &str) -> Service {
-        let settings = self.settings(&[("DEFENCES_OFF", defences_off)]);
+        self.start_with(&[("DEFENCES_OFF", defences_off)]).await
+    }
+
+    /// Starts the service with these settings more, and waits until it is ready.
+    pub(crate) async fn start_with(&self, more: &[(&str, &str)]) -> Service {
+        let settings = self.settings(more);
         let service = testing::start(
             notification_service::NAME,
             &settings,

@@ -54,6 +54,26 @@ async fn a_customer_is_told_what_became_of_the_order_and_nothing_else() {
     testing::stop(&service).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_becomes_trusted_is_asked_without_a_restart() {
+    let around = Surroundings::new(&[]).await;
+    let trusted = around.trusting_somebody_else();
+    let settings = [("CA_FILE", trusted.as_str()), ("CA_RELOAD_MS", "20")];
+    let service = around.start_with(&settings).await;
+    let order_id = Uuid::new_v4();
+    around.publish(&event_of(order_id, Kind::Paid));
+    testing::eventually("it was refused to ask", async || {
+        let metrics = service.metrics.text().expect("text");
+        metrics.contains("notification_attempts_total{channel=\"email\",result=\"failed\"}")
+    })
+    .await;
+    assert!(around.told(order_id).await.is_empty());
+    around.trust_the_provider(&trusted);
+    around.committed(1).await;
+    assert_eq!(around.told(order_id).await, ["paid:email", "paid:sms"]);
+    testing::stop(&service).await;
+}
+
 /// How often a paid order was confirmed by e-mail after its event came twice and everything was read once more, by a
 /// provider that remembers no keys.
 async fn told_in_a_replay(defences_off: &str) -> usize {
