@@ -94,7 +94,7 @@ Feature: Layer 2, from the API gateway to the order service
   @F2.2 @without:gateway.jwks-refresh/failures-bounded
   Scenario: The old signing key is good for nothing at once
     # A customer whose token is refused fetches another one and tries again.
-    Given customers place 40 orders per second
+    Given customers place 20 orders per second
     When customers have placed 40 orders
     And the fault "signing-key-replaced" is injected until it was felt 20 times
     And customers have placed 80 more orders
@@ -102,4 +102,4 @@ Feature: Layer 2, from the API gateway to the order service
     And the customers stop
     And the pipeline settles within 30 seconds
     Then every promise is kept
-    And at most 30 percent of the attempts fail
+    And at most 45 percent of the attempts fail

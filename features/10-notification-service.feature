@@ -6,8 +6,9 @@ Feature: Layer 10, the notification service
 
   @F10.1 @without:notification.retry/told-once
   Scenario: The message provider is down while customers pay
+    # It is felt by connections that stand, and there is none before the first orders are paid.
     Given customers place 20 orders per second
-    When customers have placed 10 orders
+    When customers have placed 40 orders
     And the fault "message-provider-down" is injected until it was felt 1 time
     And customers have placed 20 more orders
     And the fault heals

@@ -1,5 +1,7 @@
 //! All SQL of the analytics service.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
@@ -134,12 +136,10 @@ impl Store {
         connection: &mut PgConnection,
         build: &Build<'_>,
     ) -> Result<(), StoreError> {
-        let mut events: Vec<&Counted> = Vec::new();
-        for (name, counted) in build.objects {
-            if take(connection, name).await? {
-                events.extend(counted);
-            }
-        }
+        let taken = take(connection, build.objects).await?;
+        let new = build.objects.iter();
+        let new = new.filter(|(name, _)| taken.contains(&name.to_string()));
+        let events: Vec<&Counted> = new.flat_map(|(_, counted)| counted).collect();
         fail_point::pass("analytics.in-the-middle-of-batch").await?;
         let copies_count = !self.defences.on(Defence::Dedup);
         insert_events(connection, &events, copies_count).await?;
@@ -192,45 +192,68 @@ impl Store {
     }
 }
 
-/// Notes an object as taken in; false when it was before.
-async fn take(connection: &mut PgConnection, object: &ObjectName) -> Result<bool, sqlx::Error> {
-    let taken = sqlx::query(
-        "insert into taken_objects (name, partition, first_offset, next_offset) values ($1, $2, $3, $4)
-         on conflict (name) do nothing",
+/// Notes objects as taken in; the names of those that were not before.
+async fn take(
+    connection: &mut PgConnection,
+    objects: &[(ObjectName, Vec<Counted>)],
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let names: Vec<String> = objects.iter().map(|(name, _)| name.to_string()).collect();
+    let of = |field: fn(&ObjectName) -> i64| -> Vec<i64> {
+        objects.iter().map(|(name, _)| field(name)).collect()
+    };
+    let taken: Vec<String> = sqlx::query_scalar(
+        "insert into taken_objects (name, partition, first_offset, next_offset)
+         select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+         on conflict (name) do nothing returning name",
     )
-    .bind(object.to_string())
-    .bind(object.partition)
-    .bind(object.first)
-    .bind(object.next)
-    .execute(connection)
+    .bind(names)
+    .bind(of(|name| i64::from(name.partition)))
+    .bind(of(|name| name.first))
+    .bind(of(|name| name.next))
+    .fetch_all(connection)
     .await?;
-    Ok(taken.rows_affected() == 1)
+    Ok(taken.into_iter().collect())
 }
 
+/// All in one statement, as a batch has to end in time however far behind it is.
 async fn insert_events(
     connection: &mut PgConnection,
     events: &[&Counted],
     copies_count: bool,
 ) -> Result<(), sqlx::Error> {
-    for event in events {
-        sqlx::query(
-            "insert into events (message_id, copy, order_id, partition, record_offset, kind, at, window_start_s, currency, amount_minor)
-             values ($1, case when $2 then nextval('event_copies') else 0 end, $3, $4, $5, $6, $7, $8, $9, $10)
-             on conflict (message_id, copy) do update set record_offset = least(events.record_offset, excluded.record_offset)",
-        )
-        .bind(&event.message_id)
-        .bind(copies_count)
-        .bind(&event.order_id)
-        .bind(event.partition)
-        .bind(event.offset)
-        .bind(&event.kind)
-        .bind(event.at)
-        .bind(event.window_start_s)
-        .bind(&event.currency)
-        .bind(event.amount_minor)
-        .execute(&mut *connection)
-        .await?;
-    }
+    let texts = |field: fn(&Counted) -> &str| -> Vec<&str> {
+        events.iter().map(|event| field(event)).collect()
+    };
+    let numbers = |field: fn(&Counted) -> i64| -> Vec<i64> {
+        events.iter().map(|event| field(event)).collect()
+    };
+    let times: Vec<OffsetDateTime> = events.iter().map(|event| event.at).collect();
+    // A statement may not touch a row twice: of copies that do not count, the first one of the topic stands for all.
+    sqlx::query(
+        "insert into events (message_id, copy, order_id, partition, record_offset, kind, at, window_start_s, currency, amount_minor)
+         select message_id, case when $1 then nextval('event_copies') else 0 end, order_id, partition, record_offset, kind, at,
+                window_start_s, currency, amount_minor
+         from (
+             select *, row_number() over (partition by message_id order by record_offset) as number
+             from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::timestamptz[], $8::bigint[],
+                         $9::text[], $10::bigint[])
+                  as found (message_id, order_id, partition, record_offset, kind, at, window_start_s, currency, amount_minor)
+         ) as numbered
+         where $1 or number = 1
+         on conflict (message_id, copy) do update set record_offset = least(events.record_offset, excluded.record_offset)",
+    )
+    .bind(copies_count)
+    .bind(texts(|event| &event.message_id))
+    .bind(texts(|event| &event.order_id))
+    .bind(numbers(|event| i64::from(event.partition)))
+    .bind(numbers(|event| event.offset))
+    .bind(texts(|event| &event.kind))
+    .bind(times)
+    .bind(numbers(|event| event.window_start_s))
+    .bind(texts(|event| &event.currency))
+    .bind(numbers(|event| event.amount_minor))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
