@@ -11,7 +11,7 @@ use sqlx::{PgPool, SqlStr};
 
 use crate::shutdown::Shutdown;
 
-/// Pause between attempts to reach a database that is not there yet.
+/// Pause between attempts to reach a database that is not there yet, or takes another password.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the database could not be prepared.
@@ -55,7 +55,8 @@ fn migration(name: &'static str, text: &'static str) -> Result<Migration, Migrat
     ))
 }
 
-/// Brings the database up to date. While it cannot be reached, tries again until it can or the process is to stop.
+/// Brings the database up to date. While it cannot be reached or refuses the password, which may change on either side,
+/// tries again until it can or the process is to stop.
 ///
 /// # Errors
 /// The migrations do not fit the database, or the process is to stop.
@@ -69,7 +70,7 @@ pub async fn migrate(
         match migrator.run(pool).await {
             Ok(()) => return Ok(()),
             Err(error) if !is_out_of_reach(&error) => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "the database is out of reach, trying again"),
+            Err(error) => tracing::warn!(%error, "the database cannot be used, trying again"),
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
@@ -85,10 +86,10 @@ fn is_out_of_reach(error: &sqlx::migrate::MigrateError) -> bool {
     };
     match cause {
         Sql::Io(_) | Sql::PoolTimedOut | Sql::Tls(_) | Sql::Protocol(_) => true,
-        // 57P03: the server is starting; 53300: too many connections.
+        // 57P03: the server is starting; 53300: too many connections; 57P01: it ends; 28P01: another password.
         Sql::Database(cause) => cause
             .code()
-            .is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300" | "57P01")),
+            .is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300" | "57P01" | "28P01")),
         _ => false,
     }
 }

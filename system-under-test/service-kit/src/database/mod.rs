@@ -1,11 +1,14 @@
 //! PostgreSQL with explicit limits everywhere.
 //!
 //! * [`migrate`]: embedded migrations, interchangeable with files of the same names.
+//! * [`password`]: a password that lies in a file and may change there.
 //! * [`retry`]: transactions that lost a deadlock or a serialization conflict are run again, so many times.
 
 pub mod migrate;
+pub mod password;
 pub mod retry;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,16 +17,22 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 
+use crate::service::Service;
 use crate::settings::Settings;
 
 pub use migrate::{MigrateError, migrate};
+pub use password::PasswordFile;
 pub use retry::{SqlState, TransactionRetry, with_retries};
 
 /// How a service uses its database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DatabaseSettings {
-    /// Where it is.
+    /// Where it is, who comes, and with which password.
     pub address: PgConnectOptions,
+    /// Where that password was read, if it was not in `DATABASE_URL`.
+    pub password_file: Option<PasswordFile>,
+    /// Whether a password that changes in its file is taken up; otherwise the one that was read at the start is kept.
+    pub follows_password: bool,
     /// Connections at most.
     pub connections: u32,
     /// How long to wait for a free connection, or for a new one.
@@ -45,10 +54,17 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// Reads `DATABASE_URL` and the settings that begin with `DATABASE_`.
+    /// Reads `DATABASE_URL` and the settings that begin with `DATABASE_`. A password in a file goes before that of the URL.
     pub fn read(settings: &mut Settings) -> Self {
+        let mut address = settings.required_database("DATABASE_URL");
+        let password_file = PasswordFile::read(settings);
+        if let Some(file) = &password_file {
+            address = address.password(file.password());
+        }
         Self {
-            address: settings.required_database("DATABASE_URL"),
+            address,
+            password_file,
+            follows_password: true,
             connections: settings.number("DATABASE_CONNECTIONS", 10, 1..=1000),
             acquire_limit: settings.duration_ms("DATABASE_ACQUIRE_LIMIT_MS", 2_000),
             statement_limit: settings.duration_ms("DATABASE_STATEMENT_LIMIT_MS", 5_000),
@@ -60,6 +76,19 @@ impl DatabaseSettings {
             synchronous_commit: true,
             retry: TransactionRetry::read(settings),
         }
+    }
+
+    /// The pool of a service: whether the database answers is part of its readiness, and a password that changes is taken
+    /// up, so far as that is wanted. Nothing is connected yet.
+    pub fn open(&self, service: &Service) -> PgPool {
+        let pool = self.pool(&service.common.instance);
+        service.health.check_database(&pool);
+        let file = self.password_file.clone();
+        if let Some(file) = file.filter(|_| self.follows_password) {
+            let following = file.follow(pool.clone(), service.shutdown.clone());
+            service.spawn("database-password", following);
+        }
+        pool
     }
 
     /// A pool with these limits. Nothing is connected yet.
@@ -122,6 +151,20 @@ impl DatabaseSettings {
     }
 }
 
+/// The password is left out.
+impl fmt::Debug for DatabaseSettings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("DatabaseSettings")
+            .field("host", &self.address.get_host())
+            .field("port", &self.address.get_port())
+            .field("database", &self.address.get_database())
+            .field("user", &self.address.get_username())
+            .field("password_file", &self.password_file)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A connection that is given back says within this time that it lives.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -142,6 +185,21 @@ async fn answers_within(
             std::io::ErrorKind::TimedOut,
         ))),
     }
+}
+
+/// Whether the database refuses the password (28P01): then it was told another one than this service.
+pub fn refuses_password(error: &sqlx::Error) -> bool {
+    error.sql_state().as_deref() == Some("28P01")
+}
+
+/// Why the database cannot be used, for whoever runs the service. No password is in it.
+pub fn in_words(error: &sqlx::Error) -> String {
+    if refuses_password(error) {
+        return format!(
+            "it refuses the password that DATABASE_PASSWORD_FILE or DATABASE_URL says: {error}"
+        );
+    }
+    error.to_string()
 }
 
 /// Whether the error means that no connection could be had, so that certainly nothing was done. Only meaningful for the
