@@ -144,8 +144,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 /// # Errors
 /// As [`start`].
 pub async fn serve(config: Config, service: &Service) -> anyhow::Result<Addresses> {
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(service);
     let work = service.shutdown.tasks().clone();
     let provider = Provider::new(
         pool.clone(),
