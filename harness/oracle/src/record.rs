@@ -618,12 +618,16 @@ pub enum Expectation {
         /// Share from 0 to 1.
         at_most: f64,
     },
-    /// So many attempts of customers were refused for one reason.
+    /// So many attempts of customers, without those of forgers, were refused for one reason.
     Refusals {
-        /// The reason as customers see it, `409 price_changed`, or what stands before the colon in it, `not sent`.
+        /// The reason as customers see it, `409 price_changed`, or what it begins with: a status, `401`, or what stands
+        /// before a colon, `not sent`.
         reason: String,
         /// Attempts, at least.
         at_least: u64,
+        /// Attempts, at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<u64>,
     },
     /// No instance held much more memory late than early.
     MemoryGrowth {

@@ -45,6 +45,7 @@ pub async fn wait_for_rest(
     let mut unchanged_since = start;
     loop {
         let now = observer.outstanding().await?;
+        tracing::debug!(outstanding = ?in_words(&now), "a look at the pipeline");
         let same = last.as_ref() == Some(&now);
         if !same {
             unchanged_since = Instant::now();

@@ -138,7 +138,22 @@ async fn unanswered_share(world: &mut DrillWorld, percent: u32) {
 
 #[then(regex = r#"^at least (\d+) attempts? (?:is|are) refused with "([^"]+)"$"#)]
 async fn refused(world: &mut DrillWorld, at_least: u64, reason: String) {
-    expect(world, Expectation::Refusals { reason, at_least }).await;
+    let expectation = Expectation::Refusals {
+        reason,
+        at_least,
+        at_most: None,
+    };
+    expect(world, expectation).await;
+}
+
+#[then(regex = r#"^at most (\d+) attempts? (?:is|are) refused with "([^"]+)"$"#)]
+async fn at_most_refused(world: &mut DrillWorld, at_most: u64, reason: String) {
+    let expectation = Expectation::Refusals {
+        reason,
+        at_least: 0,
+        at_most: Some(at_most),
+    };
+    expect(world, expectation).await;
 }
 
 async fn expect(world: &mut DrillWorld, expectation: Expectation) {

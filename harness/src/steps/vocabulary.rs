@@ -170,6 +170,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "When",
+        "the shopper reads \"We could not reach the shop\"",
+        "Waits until these words stand in the page.",
+    ),
+    step(
+        "When",
         "the stock is shown",
         "Asks every instance what it shows of the stock, as customers who only look would.",
     ),
@@ -246,7 +251,12 @@ pub const STEPS: &[StepDocument] = &[
     step(
         "Then",
         "at least 10 attempts are refused with \"503 overloaded\"",
-        "So many attempts of customers ended with that status and code; with \"not sent\" those that never left the customer.",
+        "So many attempts of customers ended with that status and code; with \"401\" whatever the code, with \"not sent\" those that never left the customer.",
+    ),
+    step(
+        "Then",
+        "at most 0 attempts are refused with \"401\"",
+        "No more attempts of customers, those of forgers aside, ended so.",
     ),
     step(
         "Then",

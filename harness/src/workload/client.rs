@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{generator::Intent, names::CustomersNames, outcome::Seen};
+use crate::mechanism::tls::Credulous;
 
 /// How customers reach the system from outside.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Outside {
     pub patience: Duration,
     /// Whom they ask where names are, over UDP and TCP; this machine's own resolver where nobody is named.
     pub name_server: Option<SocketAddr>,
+    /// Whether they verify who answers; if not, they believe whoever holds the key of the certificate that is shown.
+    pub verifies: bool,
 }
 
 /// Places orders at the system's entry.
@@ -166,11 +169,16 @@ pub(super) fn customers_http(
     trusted.add(CertificateDer::from_pem_slice(
         outside.certificate_authority_pem.as_bytes(),
     )?)?;
-    let mut tls =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let tls = if outside.verifies {
+        tls.with_root_certificates(trusted)
+    } else {
+        tls.dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous(provider)))
+    };
+    let mut tls = tls.with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Customers are many: nobody has another one's session, and a session that is resumed shows no certificate.
     tls.resumption = Resumption::disabled();

@@ -82,7 +82,7 @@ async fn serve_tls(reloads: bool) {
     let settings = settings
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    testing::start(
+    service_testing::start(
         "victim",
         &settings,
         TlsFiles::read,

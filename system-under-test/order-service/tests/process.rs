@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kafka_broker::{Broker, BrokerConfig};
 use serde_json::Value;
-use service_kit::testing::{self, Program};
+use service_testing::Program;
 use support::{Shop, order};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_order-service");
@@ -155,7 +155,7 @@ async fn killed_between_order_and_audit_it_leaves_neither() {
     assert_eq!(program.ask("POST", "/orders", &order("r")).await, None);
     assert_eq!(program.ended().await.signal(), Some(SIGKILL));
     let rows = "select (select count(*) from orders) + (select count(*) from audit) + (select count(*) from outbox)";
-    testing::eventually("the transaction is rolled back", async || {
+    service_testing::eventually("the transaction is rolled back", async || {
         around.shop.count(rows).await == 0
     })
     .await;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use service_kit::database::{DatabaseSettings, SqlState, had_no_connection, migrate};
 use service_kit::settings::Settings;
 use service_kit::shutdown::Shutdown;
-use service_kit::testing;
 
 const MIGRATIONS: [(&str, &str); 1] = [(
     "0001_things.sql",
@@ -25,7 +24,7 @@ fn settings(url: &str) -> DatabaseSettings {
 
 #[tokio::test]
 async fn embedded_migrations_and_files_of_the_same_name_agree() {
-    let database = testing::database(&MIGRATIONS).await;
+    let database = service_testing::database(&MIGRATIONS).await;
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in MIGRATIONS {
         std::fs::write(folder.path().join(name), text).expect("written");
@@ -49,7 +48,7 @@ async fn embedded_migrations_and_files_of_the_same_name_agree() {
 
 #[tokio::test]
 async fn an_exhausted_pool_refuses_quickly_and_slow_statements_are_ended() {
-    let database = testing::database(&MIGRATIONS).await;
+    let database = service_testing::database(&MIGRATIONS).await;
     let pool = settings(&database.url).pool("tests");
     let slow = sqlx::query("select pg_sleep(10)")
         .execute(&pool)

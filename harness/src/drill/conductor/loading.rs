@@ -17,15 +17,6 @@ const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a step may wait for customers to have made so many attempts.
 const ATTEMPTS_LIMIT: Duration = Duration::from_secs(60);
 
-/// How customers reach a pipeline.
-fn outside(pipeline: &dyn Pipeline) -> Outside {
-    Outside {
-        certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
-        patience: CUSTOMER_PATIENCE,
-        name_server: pipeline.customers_name_server(),
-    }
-}
-
 impl Drill {
     /// Lets customers come until they are stopped.
     ///
@@ -199,11 +190,23 @@ impl Drill {
         }
     }
 
+    /// How customers reach a pipeline.
+    fn outside(&self, pipeline: &dyn Pipeline) -> Outside {
+        let without = self.arrangement.without_as_well(&self.order.without);
+        Outside {
+            certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
+            patience: CUSTOMER_PATIENCE,
+            name_server: pipeline.customers_name_server(),
+            verifies: self.run.topology.customers_verify(&without),
+        }
+    }
+
     fn client_and_generator(&mut self) -> Result<(Client, Generator), DrillError> {
         self.groups_of_customers += 1;
         let running = self.running()?;
         let entry_url = running.pipeline.entry_url();
-        let client = Client::new(&entry_url, &outside(&*running.pipeline)).map_err(in_words)?;
+        let outside = self.outside(&*running.pipeline);
+        let client = Client::new(&entry_url, &outside).map_err(in_words)?;
         let prefix = format!("{}-{}", self.order.short_name(), self.groups_of_customers);
         let seed = self.order.seed.wrapping_add(self.groups_of_customers);
         Ok((
@@ -225,7 +228,7 @@ impl Drill {
             let control = instances
                 .first()
                 .and_then(|instance| pipeline.address(instance, "http"));
-            let identity = Identity::new(&url, &outside(&**pipeline), control);
+            let identity = Identity::new(&url, &self.outside(&**pipeline), control);
             self.identity = Some(Arc::new(identity.map_err(in_words)?));
         }
         Ok(self.identity.clone())

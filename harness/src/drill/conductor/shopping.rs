@@ -66,6 +66,15 @@ impl Drill {
             .await
     }
 
+    /// Waits until the shopper can read these words in the page.
+    ///
+    /// # Errors
+    /// As [`Drill::shopper_buys`].
+    pub async fn shopper_reads(&mut self, words: &str) -> Result<(), DrillError> {
+        self.shop(async |shopper| shopper.page.wait_for_words(words).await)
+            .await
+    }
+
     /// The shopper goes home; a picture of what the page showed last stays in the drill's folder.
     pub(super) async fn shopper_leaves(&mut self) {
         let Some(mut shopper) = self.shopper.take() else {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::topic;
+use futures::{StreamExt, TryStreamExt, stream};
 use prometheus_client::metrics::counter::Counter;
 use service_kit::defences::Defences;
 use service_kit::kafka::{Bookmark, Bounds};
@@ -18,6 +19,9 @@ use crate::domain::counting::WindowTime;
 use crate::domain::{Claims, Content, Counted, ObjectName, claim, count, object};
 use crate::lake::{Lake, LakeError};
 use crate::store::{Build, Store, StoreError};
+
+/// Objects that are read at the same time.
+const READ_AT_ONCE: usize = 8;
 
 /// How a batch is done.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +166,11 @@ impl Job {
         Ok(())
     }
 
+    async fn read_one(&self, name: ObjectName) -> Result<(ObjectName, Vec<u8>), LakeError> {
+        let text = self.lake.read(&name).await?;
+        Ok((name, text))
+    }
+
     async fn read_new(&self, taken: &Taken) -> Result<Found, BatchError> {
         let listed = self.lake.list(topic::ORDER_EVENTS).await?;
         let new = listed.into_iter().filter(|name| !taken.has(name));
@@ -172,8 +181,12 @@ impl Job {
             WindowTime::Arrival
         };
         let mut found = Found::default();
-        for name in new.take(self.pace.objects) {
-            let text = self.lake.read(&name).await?;
+        let reading: Vec<_> = new
+            .take(self.pace.objects)
+            .map(|name| self.read_one(name))
+            .collect();
+        let mut read = stream::iter(reading).buffered(READ_AT_ONCE);
+        while let Some((name, text)) = read.try_next().await? {
             let lines = match object::read(&name, &text) {
                 Ok(lines) => lines,
                 Err(damage) => {

@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 
-use crate::database::migrate::migrator;
+use service_kit::database::migrate::migrator;
 
 /// The server must be there by then.
 const START_LIMIT: Duration = Duration::from_secs(30);
