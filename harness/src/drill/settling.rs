@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::system::{ObservationError, Observer, Outstanding};
 
 /// Time between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long nothing may have moved before the pipeline counts as stuck, although nobody is at work any more.
 const QUIET: Duration = Duration::from_secs(3);
