@@ -13,9 +13,9 @@ use firedrill::{
 use serde_json::json;
 use service_kit::{
     service::Service,
-    service_testing::{self, TestDatabase},
     token::{KeySet, Unverified},
 };
+use service_testing::TestDatabase;
 
 use super::{fault, kind, pipeline::SmallPipeline};
 

@@ -13,10 +13,8 @@ use firedrill::{
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use service_kit::{
-    service::Service,
-    service_testing::{self, TestDatabase},
-};
+use service_kit::service::Service;
+use service_testing::TestDatabase;
 
 use super::{fault, felt_by, kind, pipeline::SmallPipeline, proxies::Proxies};
 

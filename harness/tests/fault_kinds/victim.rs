@@ -8,7 +8,6 @@ use service_kit::{
     health::Health,
     http::{TlsFiles, operations},
     metrics::Metrics,
-    testing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
