@@ -133,7 +133,7 @@ async fn sell_something(pipeline: &Arc<dyn Pipeline>, observations: Observations
     for _ in 0..4 {
         let intent = generator.next_intent(true, 2);
         let token = identity.token(&intent.customer).await.expect("a token");
-        let seen = client.place_order(&intent, 0, Some(&token)).await;
+        let (seen, _) = client.place_order(&intent, 0, Some(&token)).await;
         let outcome = outcome::decide(seen);
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     }

@@ -1,5 +1,7 @@
 //! The promises of a scenario's own, judged on the same joined history.
 
+mod orders_seen;
+
 use crate::join::Joined;
 use crate::memory;
 use crate::names::Products;
@@ -19,6 +21,7 @@ impl Expectation {
             | Self::FaultFelt { .. }
             | Self::NobodyTrusted { .. }
             | Self::MemoryGrowth { .. }
+            | Self::OrdersSeen { .. }
             | Self::UnansweredAttempts { .. } => &[],
             Self::ShownStockTrue => &[FactKind::ShownStock, FactKind::Stock],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
@@ -46,6 +49,7 @@ impl Expectation {
             Self::AcceptedOrders { at_least } => accepted_orders(joined, *at_least),
             Self::UnansweredAttempts { at_least } => unanswered_attempts(joined, *at_least),
             Self::ShownStockTrue => shown_stock(joined),
+            Self::OrdersSeen { state, at_least } => orders_seen::check(joined, state, *at_least),
             Self::UnitsSold {
                 product_id,
                 exactly,

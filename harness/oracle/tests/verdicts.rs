@@ -405,6 +405,10 @@ fn expectations_are_judged_on_the_same_history() {
         at_least,
         at_most,
     };
+    let seen = |state: &str, at_least| Expectation::OrdersSeen {
+        state: state.to_owned(),
+        at_least,
+    };
     let kept = [
         Expectation::ProviderAttemptsPerOrder { at_most: 1 },
         Expectation::FailedShare { at_most: 0.1 },
@@ -416,6 +420,8 @@ fn expectations_are_judged_on_the_same_history() {
         sold(Some("p-nowhere"), 0),
         in_state("refunded", 2, Some(2)),
         in_state("cancelled", 0, None),
+        seen("out_of_stock", 2),
+        seen("cancelled", 0),
         refused(2, None),
         refused(0, Some(2)),
         Expectation::UnansweredShare { at_most: 0.1 },
@@ -437,6 +443,8 @@ fn expectations_are_judged_on_the_same_history() {
         sold(Some("p-0001"), 38),
         in_state("refunded", 3, None),
         in_state("fulfilled", 0, Some(36)),
+        seen("out_of_stock", 3),
+        seen("cancelled", 1),
         refused(1_000, None),
         refused(0, Some(1)),
         parked(2, None),
@@ -515,6 +523,7 @@ fn the_story_of_an_order_goes_across_all_services() {
     let wanted = [
         "customer customer-1 orders 2 x p-0000, 1 x p-0001 for 4.50 EUR",
         "accepted as order 0192f0c1-7a00-7000-8000-000000000001",
+        "customer customer-1 is shown order 0192f0c1-7a00-7000-8000-000000000001 as out_of_stock, version 4",
         "order: placed (version 1)",
         "queue: charge at payment-commands/1 @0: done by payment-service",
         "provider: charge charge-1 of 4.50 EUR booked under",

@@ -41,6 +41,11 @@ async fn shown_stock(world: &mut DrillWorld) {
     expect(world, Expectation::ShownStockTrue).await;
 }
 
+#[then(regex = r"^customers see of at least (\d+) orders? that (?:it is|they are) ([a-z_]+)$")]
+async fn orders_seen(world: &mut DrillWorld, at_least: u64, state: String) {
+    expect(world, Expectation::OrdersSeen { state, at_least }).await;
+}
+
 #[then(regex = r"^no forged order is accepted$")]
 async fn no_forged_order(world: &mut DrillWorld) {
     expect(world, Expectation::NoForgedOrder).await;

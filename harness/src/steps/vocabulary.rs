@@ -85,6 +85,16 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Given",
+        "customers who follow their orders place 10 orders per second",
+        "As customers do, but each looks again and again what has become of its order, to the order's end or until customers are sent home, and says which version it has seen.",
+    ),
+    step(
+        "Given",
+        "customers who follow their orders and change their mind place 5 orders per second",
+        "As before, but each looks at its order once, gives it up, and looks on.",
+    ),
+    step(
+        "Given",
         "customers with notes of 5000 characters place 5 orders per second",
         "As customers do, but each writes so much beside its order.",
     ),
@@ -222,6 +232,11 @@ pub const STEPS: &[StepDocument] = &[
         "Then",
         "the stock that is shown is true",
         "Once everything has come to rest every instance shows as many units as there are.",
+    ),
+    step(
+        "Then",
+        "customers see of at least 20 orders that they are payment_pending",
+        "So many orders were shown to customers in that state, while it lasted.",
     ),
     step(
         "Then",

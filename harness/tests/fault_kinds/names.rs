@@ -48,7 +48,9 @@ impl Side {
         let client = Client::new(&url, &outside).expect("a client");
         let mut generator = Generator::new(1, Assortment::new(1, 1, 1), "n");
         let intent = generator.next_intent(true, 1);
-        client.for_newcomers().place_order(&intent, 0, None).await
+        let newcomers = client.for_newcomers();
+        let (seen, _) = newcomers.place_order(&intent, 0, None).await;
+        seen
     }
 
     async fn is_served(&self) -> bool {

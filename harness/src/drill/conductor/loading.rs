@@ -8,7 +8,9 @@ use super::{Drill, DrillError, PROGRESS_INTERVAL, in_words};
 use crate::{
     system::Product,
     testbed::Pipeline,
-    workload::{Client, Customers, Generator, Habits, Identity, Outside, Pace},
+    workload::{
+        Client, Customers, Generator, Habits, Identity, Outside, Pace, customers::JournalSink,
+    },
 };
 
 /// How long customers wait for an answer.
@@ -32,7 +34,7 @@ impl Drill {
                     .into(),
             ));
         }
-        let sink = self.operation_sink();
+        let sink = self.journal_sink();
         self.customers.push(Customers::start(
             client, identity, generator, pace, habits, self.clock, sink,
         ));
@@ -121,7 +123,7 @@ impl Drill {
         let intents = (0..count)
             .map(|number| generator.intent(lines(number), habits.with_key))
             .collect();
-        let sink = self.operation_sink();
+        let sink = self.journal_sink();
         let identity = self.identity()?;
         let customers =
             Customers::start_at_once(client, identity, intents, habits, self.clock, sink);
@@ -234,10 +236,8 @@ impl Drill {
         Ok(self.identity.clone())
     }
 
-    pub(super) fn operation_sink(
-        &self,
-    ) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
+    pub(super) fn journal_sink(&self) -> JournalSink {
         let recorder = self.recorder.clone();
-        Arc::new(move |operation| recorder.write(&Record::Operation(operation)))
+        Arc::new(move |record| recorder.write(&record))
     }
 }

@@ -16,7 +16,7 @@ impl Drill {
     pub async fn shopper_opens_the_shop(&mut self) -> Result<(), DrillError> {
         self.run.ask_for_a_browser()?;
         self.ensure_running().await?;
-        let sink = self.operation_sink();
+        let sink = self.journal_sink();
         let pipeline = &self.running()?.pipeline;
         let Some(url) = pipeline.page_url() else {
             return Err(DrillError::Harness(
