@@ -27,7 +27,7 @@ const MEMORY_BYTES: u64 = 6 << 30;
 /// Where this user's runs may have kept folders, the place for the next run included.
 #[must_use]
 pub fn runs_folders() -> [PathBuf; 2] {
-    [IN_MEMORY, ON_DISK].map(|place| of_this_user(place))
+    [IN_MEMORY, ON_DISK].map(of_this_user)
 }
 
 /// Where a run that starts now keeps its folder.
