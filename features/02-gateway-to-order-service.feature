@@ -6,12 +6,12 @@ Feature: Layer 2, from the API gateway to the order service
 
   @F2.4 @without:gateway.outlier-ejection/failures-bounded
   Scenario: One of two order instances is killed under load
-    Given customers place 40 orders per second
-    When customers have placed 20 orders
+    Given customers place 20 orders per second
+    When customers have placed 10 orders
     And the fault "order-instance-killed" is injected until it was felt 1 time
-    And customers have placed 120 more orders
+    And customers have placed 60 more orders
     And the fault heals
-    And customers have placed 20 more orders
+    And customers have placed 10 more orders
     And the customers stop
     And the pipeline settles within 30 seconds
     Then every promise is kept

@@ -1,8 +1,8 @@
 //! A producer with a thread that hears what became of its records.
 //!
 //! The library's own thread asks ten times a second, and spends the last millisecond of each wait asking without a pause: a
-//! service that has nothing to send would use a hundredth of a core. This one asks once a second, or as soon as something
-//! is heard.
+//! service that has nothing to send would use a hundredth of a core. This one asks every few seconds, or as soon as
+//! something is heard.
 
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
@@ -21,7 +21,7 @@ use super::QuietClient;
 use super::producer::Placed;
 
 /// How long one wait for news takes: who drops the producer finds its thread gone after that at the latest.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(5);
 
 /// What became of a record.
 pub(super) type Outcome = Result<Placed, KafkaError>;
