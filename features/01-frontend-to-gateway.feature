@@ -56,8 +56,44 @@ Feature: Layer 1, from the shop page to the gateway
     And nobody trusted the server while the fault "<fault>" was in force
     And at least 40 orders are accepted
 
+    @without:frontend.tls-verify/nobody-trusted
+    Examples:
+      | fault                         |
+      | gateway-certificate-untrusted |
+
     Examples:
       | fault                                |
       | gateway-certificate-expired          |
       | gateway-certificate-for-another-host |
-      | gateway-certificate-untrusted        |
+
+  @F1.2
+  Scenario: Handshakes with the gateway break half-way, and customers have sent nothing by then
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+    And new customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "gateway-handshake-cut" is injected until it was felt 10 times
+    And the fault heals
+    And customers have placed 40 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 5 attempts are refused with "not sent"
+    And at least 40 orders are accepted
+
+  @F1.2
+  Scenario: The shopper's browser does not believe the gateway, and the page says that nothing was heard
+    Given the order pipeline is running
+    And 3 products with 20 units each in stock
+    And a shopper has the shop open in a browser
+    When the fault "gateway-certificate-untrusted" is injected
+    And the shopper buys 2 units of product 1
+    And the shopper reads "We could not reach the shop."
+    And the fault is felt 1 time
+    And the fault heals
+    And the shopper presses pay again
+    And the shopper sees that the order is fulfilled
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And nobody trusted the server while the fault "gateway-certificate-untrusted" was in force
+    And exactly 2 units are sold

@@ -75,3 +75,23 @@ Feature: Layer 9, from the event bus to the services behind it
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at least 30 orders are accepted
+
+  # Customers ask more often than orders change, so every instance shows for a moment what it read last: here for longer than
+  # usual, so that who looks again finds it on a busy machine as well.
+  @F9.9 @without:order.read-your-writes/status-never-goes-backwards
+  Scenario: Events come late while customers follow their orders, and some of them change their mind
+    Given the setting STATUS_AGE_MS of order-service is "1500"
+    And customers who follow their orders and change their mind place 3 orders per second
+    And customers who follow their orders place 5 orders per second
+    When the fault "order-events-late" is injected
+    And customers have placed 15 orders
+    And the fault is felt 30 times
+    And the fault heals
+    And customers have placed 15 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 30 orders are accepted
+    And customers see of at least 15 orders that they are payment_pending
+    And customers see of at least 5 orders that they are cancelling
+    And customers see of at least 5 orders that they are fulfilled

@@ -41,6 +41,7 @@ fn request(directory: &Path) -> PipelineRequest {
         without: Vec::new(),
         settings: BTreeMap::new(),
         replicas: BTreeMap::new(),
+        in_background: false,
         cancel: CancellationToken::new(),
     }
 }
@@ -123,6 +124,7 @@ async fn sell_something(pipeline: &Arc<dyn Pipeline>, observations: Observations
         certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
         patience: SOON,
         name_server: pipeline.customers_name_server(),
+        verifies: true,
     };
     let client = Client::new(&pipeline.entry_url(), &outside).expect("a client");
     let issuer = pipeline.identity_url().expect("an issuer of tokens");
@@ -131,7 +133,7 @@ async fn sell_something(pipeline: &Arc<dyn Pipeline>, observations: Observations
     for _ in 0..4 {
         let intent = generator.next_intent(true, 2);
         let token = identity.token(&intent.customer).await.expect("a token");
-        let seen = client.place_order(&intent, 0, Some(&token)).await;
+        let (seen, _) = client.place_order(&intent, 0, Some(&token)).await;
         let outcome = outcome::decide(seen);
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     }

@@ -154,6 +154,7 @@ impl Bed {
             without: Vec::new(),
             settings: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            in_background: false,
             cancel: CancellationToken::new(),
         };
         let pipeline = testbed.start(request).await.unwrap();

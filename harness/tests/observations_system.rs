@@ -133,6 +133,7 @@ async fn a_healthy_pipeline_is_observed_completely_and_every_promise_holds() {
         without: Vec::new(),
         settings: BTreeMap::new(),
         replicas: BTreeMap::new(),
+        in_background: false,
         cancel: CancellationToken::new(),
     };
     let pipeline = testbed.start(request).await.unwrap();
@@ -158,6 +159,7 @@ async fn a_healthy_pipeline_is_observed_completely_and_every_promise_holds() {
         certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
         patience: REST_LIMIT,
         name_server: None,
+        verifies: true,
     };
     let identity = Identity::new(&issuer, &outside, None).unwrap();
     let token = identity.token("c-1").await.unwrap();

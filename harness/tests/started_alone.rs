@@ -15,7 +15,7 @@ use std::{
 
 use firedrill::topology::{Program, Template, TemplatePart, Topology};
 use serde_json::Value;
-use service_kit::testing::{TestDatabase, database};
+use service_testing::{TestDatabase, database};
 
 /// Longest wait for a program to get ready, to say something or to end; it may have to be built first.
 const LIMIT: Duration = Duration::from_secs(300);

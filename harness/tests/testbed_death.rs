@@ -78,6 +78,7 @@ fn acting_as_the_harness() {
             without: Vec::new(),
             settings: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            in_background: false,
             cancel: CancellationToken::new(),
         };
         let pipeline = testbed.start(request).await.expect("a pipeline");

@@ -112,6 +112,7 @@ impl Bed {
             without: Vec::new(),
             settings: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            in_background: false,
             cancel: CancellationToken::new(),
         }
     }

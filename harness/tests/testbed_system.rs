@@ -27,6 +27,7 @@ fn request(drill: &str, directory: &Path) -> PipelineRequest {
         without: Vec::new(),
         settings: BTreeMap::new(),
         replicas: BTreeMap::new(),
+        in_background: false,
         cancel: CancellationToken::new(),
     }
 }

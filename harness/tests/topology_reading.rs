@@ -218,6 +218,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "topology.toml:4:12: customers cannot enter at `kafka/kafka` (name a port that speaks `http` or `https`)",
         ),
         (
+            "entry = \"shop/public\"",
+            "entry = \"shop/public\"\nverification = \"shop.limt\"",
+            "topology.toml:4:16: unknown defence `shop.limt` (did you mean `shop.limit`?)",
+        ),
+        (
             "{ name = \"store\" }",
             "{ name = \"store\", migrations = \"nowhere\" }",
             "topology.toml:32:43: migrations `nowhere` cannot be read: No such file or directory (os error 2) \

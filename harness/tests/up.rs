@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use firedrill::testbed::local::lease;
+use firedrill::testbed::local::place;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row};
@@ -114,8 +114,11 @@ async fn the_printed_addresses_serve_an_order_and_an_interrupt_leaves_nothing() 
         "an interrupt is how it is meant to end"
     );
     assert!(TcpStream::connect(bootstrap).is_err(), "the broker is left");
-    let left: Vec<_> = std::fs::read_dir(lease::runs_folder())
-        .expect("it was used")
+    let places = place::runs_folders();
+    let left: Vec<_> = places
+        .iter()
+        .flat_map(std::fs::read_dir)
+        .flatten()
         .flatten()
         .filter(|entry| {
             let name = entry.file_name();
@@ -125,13 +128,12 @@ async fn the_printed_addresses_serve_an_order_and_an_interrupt_leaves_nothing() 
     assert!(left.is_empty(), "{left:?}");
     for entry in std::fs::read_dir("/proc").expect("Linux").flatten() {
         let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        let mark = format!(
-            "FIREDRILL_RUN={}/{process}-",
-            lease::runs_folder().display()
-        );
+        let marks = places
+            .each_ref()
+            .map(|place| format!("FIREDRILL_RUN={}/{process}-", place.display()));
         let is_marked = environment
             .split(|byte| *byte == 0)
-            .any(|pair| pair.starts_with(mark.as_bytes()));
+            .any(|pair| marks.iter().any(|mark| pair.starts_with(mark.as_bytes())));
         assert!(!is_marked, "{} is left", entry.path().display());
     }
 }

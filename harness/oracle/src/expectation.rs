@@ -1,5 +1,7 @@
 //! The promises of a scenario's own, judged on the same joined history.
 
+mod orders_seen;
+
 use crate::join::Joined;
 use crate::memory;
 use crate::names::Products;
@@ -19,6 +21,7 @@ impl Expectation {
             | Self::FaultFelt { .. }
             | Self::NobodyTrusted { .. }
             | Self::MemoryGrowth { .. }
+            | Self::OrdersSeen { .. }
             | Self::UnansweredAttempts { .. } => &[],
             Self::ShownStockTrue => &[FactKind::ShownStock, FactKind::Stock],
             Self::UnitsSold { .. } => &[FactKind::Order, FactKind::OrderLine],
@@ -46,6 +49,7 @@ impl Expectation {
             Self::AcceptedOrders { at_least } => accepted_orders(joined, *at_least),
             Self::UnansweredAttempts { at_least } => unanswered_attempts(joined, *at_least),
             Self::ShownStockTrue => shown_stock(joined),
+            Self::OrdersSeen { state, at_least } => orders_seen::check(joined, state, *at_least),
             Self::UnitsSold {
                 product_id,
                 exactly,
@@ -55,7 +59,11 @@ impl Expectation {
                 at_least,
                 at_most,
             } => orders_in_state(joined, state, *at_least, *at_most),
-            Self::Refusals { reason, at_least } => refusals(joined, reason, *at_least),
+            Self::Refusals {
+                reason,
+                at_least,
+                at_most,
+            } => refusals(joined, reason, *at_least, *at_most),
             Self::ParkedMessages {
                 topic,
                 at_least,
@@ -349,32 +357,30 @@ fn bounds(at_least: u64, at_most: Option<u64>) -> String {
     }
 }
 
-fn refusals(joined: &Joined<'_>, reason: &str, at_least: u64) -> Verdict {
+/// Refusals of customers; that forgers are refused is none of this promise.
+fn refusals(joined: &Joined<'_>, reason: &str, at_least: u64, at_most: Option<u64>) -> Verdict {
     let words = &joined.history.names.words;
-    let operations = &joined.history.rows.operations;
     let is_meant = |outcome| match outcome {
         OutcomeRow::Refused(word) => {
             let rest = words.text(word).strip_prefix(reason);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ' ']))
         }
         _ => false,
     };
-    let count = operations
-        .iter()
-        .filter(|row| is_meant(row.outcome))
-        .count() as u64;
-    if count >= at_least {
-        return Verdict::Holds { checked: count };
+    let operations = honest_operations(joined);
+    let all = operations.clone().count() as u64;
+    let mut refused = operations.filter(|row| is_meant(row.outcome));
+    let count = refused.clone().count() as u64;
+    let expected = bounds(at_least, at_most);
+    let sentence = format!("{count} attempts were refused with {reason}, {expected} were expected");
+    match at_most {
+        Some(at_most) if count > at_most => {
+            let first = refused.next().map(|row| Subject::Intent(row.intent));
+            broken(joined, count - at_most, all, sentence, first)
+        }
+        _ if count >= at_least => Verdict::Holds { checked: count },
+        _ => broken(joined, at_least - count, all, sentence, None),
     }
-    let sentence =
-        format!("{count} attempts were refused with {reason}, at least {at_least} were expected");
-    broken(
-        joined,
-        at_least - count,
-        operations.len() as u64,
-        sentence,
-        None,
-    )
 }
 
 /// How often a fault was felt in all. One that nobody felt at all says nothing about who leaves it alone.

@@ -10,9 +10,9 @@ use crate::names::{
 };
 use crate::record::{DrillHeader, Expectation, FactKind, JOURNAL_SCHEMA, Record, Settlement};
 use crate::row::{
-    AuditRow, ChargeRow, ClaimRow, ConsumesRow, DashboardRow, FaultRow, LineRow, MessageRow,
-    MoveRow, OperationRow, OrderRow, ParkedRow, Place, ProcessedRow, ProgressRow, Quantity,
-    RefundRow, RequestsRow, ShownRow, StockRow, TellsRow, ToldRow,
+    AuditRow, ChargeRow, ClaimRow, ConsumesRow, DashboardRow, FaultRow, LineRow, LookRow,
+    MessageRow, MoveRow, OperationRow, OrderRow, ParkedRow, Place, ProcessedRow, ProgressRow,
+    Quantity, RefundRow, RequestsRow, ShownRow, StockRow, TellsRow, ToldRow,
 };
 
 /// A journal with more records than this is not judged.
@@ -64,6 +64,7 @@ pub(crate) struct AllNames {
 pub(crate) struct Rows {
     pub(crate) operations: Vec<OperationRow>,
     pub(crate) operation_lines: Vec<Quantity>,
+    pub(crate) looks: Vec<LookRow>,
     pub(crate) orders: Vec<OrderRow>,
     pub(crate) lines: Vec<LineRow>,
     pub(crate) audit: Vec<AuditRow>,
@@ -195,6 +196,7 @@ impl History {
             }
             Record::Phase { .. } | Record::Sample { .. } => {}
             Record::Operation(operation) => self.push_operation(&operation),
+            Record::Look(look) => self.push_look(&look),
             Record::FaultStarted {
                 at_us,
                 fault,

@@ -10,6 +10,7 @@ mod no_charge_without_order;
 mod no_double_decrement;
 mod no_duplicate_charge;
 mod refused_leaves_no_trace;
+mod status_never_goes_backwards;
 mod stock_adds_up;
 mod stock_never_negative;
 mod told_after_payment;
@@ -53,11 +54,13 @@ pub enum Invariant {
     ToldAfterPayment,
     /// The dashboards say what happened, or that they do not know.
     DashboardsTrue,
+    /// Who has seen how an order stands is not shown later how it stood before.
+    StatusNeverGoesBackwards,
 }
 
 impl Invariant {
     /// All invariants, in the order in which they are reported.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoDuplicateCharge,
         Self::NoChargeWithoutOrder,
         Self::AcceptedOrderNeverLost,
@@ -72,6 +75,7 @@ impl Invariant {
         Self::ToldOnce,
         Self::ToldAfterPayment,
         Self::DashboardsTrue,
+        Self::StatusNeverGoesBackwards,
     ];
 
     /// The name under which it is listed, tagged and reported.
@@ -91,6 +95,7 @@ impl Invariant {
             Self::ToldOnce => "told-once",
             Self::ToldAfterPayment => "told-after-payment",
             Self::DashboardsTrue => "dashboards-true",
+            Self::StatusNeverGoesBackwards => "status-never-goes-backwards",
         }
     }
 
@@ -142,6 +147,9 @@ impl Invariant {
             Self::DashboardsTrue => {
                 "Dashboards never claim to hold events that they lack, and once the pipeline rests they hold all and equal the truth."
             }
+            Self::StatusNeverGoesBackwards => {
+                "Nobody who was shown a version of an order, or was answered with it, is shown an older one afterwards."
+            }
         }
     }
 
@@ -173,6 +181,8 @@ impl Invariant {
                 DashboardRow,
                 DashboardClaim,
             ],
+            // What customers were shown is no fact that has to be read.
+            Self::StatusNeverGoesBackwards => &[],
         }
     }
 
@@ -196,6 +206,7 @@ impl Invariant {
             Self::ToldOnce => told_once::check(joined),
             Self::ToldAfterPayment => told_after_payment::check(joined),
             Self::DashboardsTrue => dashboards_true::check(joined),
+            Self::StatusNeverGoesBackwards => status_never_goes_backwards::check(joined),
         }
     }
 }

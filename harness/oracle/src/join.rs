@@ -13,8 +13,8 @@ use crate::lifecycle;
 use crate::names::{Charges, Intents, Key, Orders, Products, Words};
 use crate::record::{FactKind, Settlement};
 use crate::row::{
-    AuditRow, ChargeRow, LineRow, MoveRow, OperationRow, OrderRow, OutcomeRow, Quantity, StockRow,
-    ToldRow,
+    AuditRow, ChargeRow, LineRow, LookRow, MoveRow, OperationRow, OrderRow, OutcomeRow, Quantity,
+    StockRow, ToldRow,
 };
 
 /// A history with its facts joined; what the invariants look at.
@@ -29,6 +29,7 @@ pub struct Joined<'h> {
     charges: Grouped,
     moves: Grouped,
     told: Grouped,
+    looks: Grouped,
     operations: Grouped,
     intent_orders: Grouped,
     intent_order_pairs: Vec<(Key<Intents>, Key<Orders>)>,
@@ -61,6 +62,7 @@ impl<'h> Joined<'h> {
             charges: Grouped::new(orders, rows.charges.iter().map(|row| row.order.index())),
             moves: Grouped::new(orders, rows.moves.iter().map(|row| row.order.index())),
             told: Grouped::new(orders, rows.told.iter().map(|row| row.order.index())),
+            looks: Grouped::new(orders, rows.looks.iter().map(|row| row.order.index())),
             operations: Grouped::new(
                 names.intents.len(),
                 rows.operations.iter().map(|row| row.intent.index()),
@@ -175,6 +177,14 @@ impl<'h> Joined<'h> {
     /// What the order's customer was told.
     pub(crate) fn told_of(&self, order: Key<Orders>) -> impl ExactSizeIterator<Item = &'h ToldRow> {
         self.told.pick(&self.history.rows.told, order.index())
+    }
+
+    /// How the order was shown to customers.
+    pub(crate) fn looks_of(
+        &self,
+        order: Key<Orders>,
+    ) -> impl ExactSizeIterator<Item = &'h LookRow> {
+        self.looks.pick(&self.history.rows.looks, order.index())
     }
 
     /// When the order's first charge was booked, in microseconds since 1970; none when there is no charge, or one of which

@@ -23,6 +23,8 @@ pub enum Record {
     },
     /// One attempt of a customer, with its outcome.
     Operation(Operation),
+    /// How an order was shown to a customer.
+    Look(Look),
     /// A fault came into force.
     FaultStarted {
         /// When.
@@ -183,6 +185,24 @@ pub struct Operation {
     pub amount_minor: i64,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// How an order was shown to a customer, who looked at it, or changed it and was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// The order.
+    pub order_id: String,
+    /// Who looked.
+    pub customer: String,
+    /// When the customer asked.
+    pub asked_us: u64,
+    /// When the answer was there.
+    pub answered_us: u64,
+    /// The state that was shown.
+    pub state: String,
+    /// The version that was shown, where the system counts the changes of an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// A product and how much of it.
@@ -575,6 +595,13 @@ pub enum Expectation {
     },
     /// What is shown of the stock at the end is what there is.
     ShownStockTrue,
+    /// At least so many orders were shown to customers in a state: they looked while it lasted.
+    OrdersSeen {
+        /// The state.
+        state: String,
+        /// Orders.
+        at_least: u64,
+    },
     /// So many units of a product were sold, neither more nor fewer.
     UnitsSold {
         /// The product; all products when none is named.
@@ -618,12 +645,16 @@ pub enum Expectation {
         /// Share from 0 to 1.
         at_most: f64,
     },
-    /// So many attempts of customers were refused for one reason.
+    /// So many attempts of customers, without those of forgers, were refused for one reason.
     Refusals {
-        /// The reason as customers see it, `409 price_changed`, or what stands before the colon in it, `not sent`.
+        /// The reason as customers see it, `409 price_changed`, or what it begins with: a status, `401`, or what stands
+        /// before a colon, `not sent`.
         reason: String,
         /// Attempts, at least.
         at_least: u64,
+        /// Attempts, at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<u64>,
     },
     /// No instance held much more memory late than early.
     MemoryGrowth {
@@ -634,12 +665,13 @@ pub enum Expectation {
 
 impl Expectation {
     /// All names, for checking what `@without:` tags say.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "provider-attempts-bounded",
         "failures-bounded",
         "orders-accepted",
         "attempts-unanswered",
         "shown-stock-true",
+        "orders-seen",
         "exactly-the-stock-sold",
         "orders-in-state",
         "messages-parked",
@@ -659,6 +691,7 @@ impl Expectation {
             Self::AcceptedOrders { .. } => "orders-accepted",
             Self::UnansweredAttempts { .. } => "attempts-unanswered",
             Self::ShownStockTrue => "shown-stock-true",
+            Self::OrdersSeen { .. } => "orders-seen",
             Self::UnitsSold { .. } => "exactly-the-stock-sold",
             Self::OrdersInState { .. } => "orders-in-state",
             Self::ParkedMessages { .. } => "messages-parked",

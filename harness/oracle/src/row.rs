@@ -19,6 +19,17 @@ pub(crate) struct OperationRow {
     pub(crate) outcome: OutcomeRow,
 }
 
+/// How an order was shown to a customer.
+#[derive(Debug)]
+pub(crate) struct LookRow {
+    pub(crate) order: Key<Orders>,
+    pub(crate) customer: Key<Words>,
+    pub(crate) asked_us: u64,
+    pub(crate) answered_us: u64,
+    pub(crate) state: Key<Words>,
+    pub(crate) version: Option<i64>,
+}
+
 /// What a customer knows after an attempt; reasons are words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutcomeRow {

@@ -1,9 +1,10 @@
 //! The life of one order as lines of text, across all services.
 //!
-//! Customers' attempts and faults have times; what was read at the end has none, so it is told in the order in which the
+//! Customers' attempts and looks, and faults, have times; what was read at the end has none, so it is told in the order in which the
 //! pipeline causes it.
 
 mod dashboards;
+mod looks;
 
 use crate::history::History;
 use crate::join::{Fate, Joined};
@@ -29,12 +30,13 @@ pub(crate) fn of_subject(joined: &Joined<'_>, subject: Subject) -> Vec<String> {
     let mut lines = Vec::new();
     match subject {
         Subject::Order(order) => {
-            attempts(joined, &intents_of(joined, order), &mut lines);
+            attempts(joined, &intents_of(joined, order), &[order], &mut lines);
             life(joined, order, &mut lines);
         }
         Subject::Intent(intent) => {
-            attempts(joined, &[intent], &mut lines);
-            for order in joined.orders_of(intent).take(ORDERS_TOLD) {
+            let orders: Vec<_> = joined.orders_of(intent).take(ORDERS_TOLD).collect();
+            attempts(joined, &[intent], &orders, &mut lines);
+            for order in orders {
                 lines.push(format!("order {}", joined.order_id(order)));
                 life(joined, order, &mut lines);
             }
@@ -56,7 +58,7 @@ pub(crate) fn of_subject(joined: &Joined<'_>, subject: Subject) -> Vec<String> {
             }
             lines.extend(dead_letters_of(joined, place));
             if let Some(order) = order {
-                attempts(joined, &intents_of(joined, order), &mut lines);
+                attempts(joined, &intents_of(joined, order), &[order], &mut lines);
                 life(joined, order, &mut lines);
             }
         }
@@ -120,8 +122,13 @@ fn intents_of(joined: &Joined<'_>, order: Key<Orders>) -> Vec<Key<Intents>> {
     intents
 }
 
-/// Attempts of customers and the faults that were in force around them, by time.
-fn attempts(joined: &Joined<'_>, intents: &[Key<Intents>], lines: &mut Vec<String>) {
+/// Attempts of customers, what they were shown of their orders, and the faults that were in force around them, by time.
+fn attempts(
+    joined: &Joined<'_>,
+    intents: &[Key<Intents>],
+    orders: &[Key<Orders>],
+    lines: &mut Vec<String>,
+) {
     let mut told = Vec::new();
     for operation in intents
         .iter()
@@ -129,6 +136,9 @@ fn attempts(joined: &Joined<'_>, intents: &[Key<Intents>], lines: &mut Vec<Strin
     {
         told.push((operation.started_us, asked(joined, operation)));
         told.push((operation.ended_us, answered(joined, operation)));
+    }
+    for order in orders {
+        told.extend(looks::of_order(joined, *order));
     }
     for fault in &joined.history.faults {
         told.push((
@@ -143,10 +153,15 @@ fn attempts(joined: &Joined<'_>, intents: &[Key<Intents>], lines: &mut Vec<Strin
         }
     }
     told.sort_by_key(|(at_us, _)| *at_us);
-    lines.extend(told.into_iter().map(|(at_us, line)| {
-        let (seconds, milliseconds) = (at_us / 1_000_000, at_us / 1_000 % 1_000);
-        format!("{seconds:>5}.{milliseconds:03} s  {line}")
-    }));
+    lines.extend(
+        told.into_iter()
+            .map(|(at_us, line)| format!("{:>9} s  {line}", seconds(at_us))),
+    );
+}
+
+/// A time since the drill began: `1.234`.
+fn seconds(at_us: u64) -> String {
+    format!("{}.{:03}", at_us / 1_000_000, at_us / 1_000 % 1_000)
 }
 
 fn asked(joined: &Joined<'_>, operation: &OperationRow) -> String {

@@ -3,7 +3,7 @@
 
 mod pipeline;
 
-use firedrill_oracle::record::{FactKind, Outcome, Settlement};
+use firedrill_oracle::record::{FactKind, Look, Outcome, Settlement};
 use firedrill_oracle::{DrillVerdict, Expectation, Fact, History, Judgement, Record, judge};
 use pipeline::{Answers, Fate, PRODUCTS, Purchase, journal, reseal};
 use proptest::prelude::*;
@@ -82,7 +82,7 @@ fn found(judgement: &Judgement, name: &str) -> bool {
 /// A way of breaking a healthy history, and the promise that it breaks.
 type Mutation = (&'static str, fn(&mut Vec<Record>, &Index));
 
-const MUTATIONS: [Mutation; 29] = [
+const MUTATIONS: [Mutation; 30] = [
     ("accepted-order-never-lost", |journal, at| {
         let accepted = accepted_orders(journal);
         let lost = at.get(&accepted).clone();
@@ -315,6 +315,23 @@ const MUTATIONS: [Mutation; 29] = [
             _ => false,
         });
     }),
+    ("status-never-goes-backwards", |journal, at| {
+        let is_look = |position: &usize| matches!(journal[*position], Record::Look(_));
+        let looks: Vec<usize> = (0..journal.len()).filter(is_look).collect();
+        let position = *at.get(&looks);
+        if let Record::Look(look) = journal[position].clone() {
+            journal.insert(
+                position,
+                Record::Look(Look {
+                    asked_us: u64::MAX - 1,
+                    answered_us: u64::MAX,
+                    state: "placed".to_owned(),
+                    version: look.version.map(|_| 1),
+                    ..look
+                }),
+            );
+        }
+    }),
     ("told-after-payment", |journal, at| {
         let fulfilled = orders_in(journal, "fulfilled");
         let never = at.get(&fulfilled).clone();
@@ -430,10 +447,10 @@ proptest! {
     #[test]
     fn a_journal_that_misses_any_line_is_no_pass(purchases in purchases(), at in any::<Index>()) {
         let mut journal = journal(&purchases);
-        // The kinds a group acts upon, what would be told of a state that no order came to, single attempts, and what only
-        // a scenario's own expectations ask for are the only lines that a journal can do without.
+        // The kinds a group acts upon, what would be told of a state that no order came to, single attempts and looks, and
+        // what only a scenario's own expectations ask for are the only lines that a journal can do without.
         let needed: Vec<usize> = (0..journal.len())
-            .filter(|position| !matches!(journal[*position], Record::Operation(_) | Record::Consumes { .. } | Record::Tells { .. }))
+            .filter(|position| !matches!(journal[*position], Record::Operation(_) | Record::Look(_) | Record::Consumes { .. } | Record::Tells { .. }))
             .filter(|position| !matches!(journal[*position], Record::Observed { kind: FactKind::ProviderRequests | FactKind::ShownStock, .. }))
             .collect();
         journal.remove(*at.get(&needed));
@@ -646,6 +663,27 @@ fn any_record() -> impl Strategy<Value = Record> {
         order, line, audit, charge, refund, stock, step, message, progress, parked, told, row,
         claim
     ];
+    let time = || prop_oneof![3 => 0..4_u64, 1 => Just(u64::MAX)];
+    let look = (
+        name(),
+        name(),
+        time(),
+        time(),
+        name(),
+        prop::option::of(number()),
+    )
+        .prop_map(
+            |(order_id, customer, asked_us, answered_us, state, version)| {
+                Record::Look(Look {
+                    order_id,
+                    customer,
+                    asked_us,
+                    answered_us,
+                    state,
+                    version,
+                })
+            },
+        );
     let settled = prop_oneof![
         Just(Settlement::Settled),
         Just(Settlement::Stuck),
@@ -653,6 +691,7 @@ fn any_record() -> impl Strategy<Value = Record> {
     ];
     prop_oneof![
         20 => fact.prop_map(Record::Fact),
+        4 => look,
         1 => (name(), name(), name()).prop_map(|(group, kind, channel)| Record::Tells {
             group,
             kind,

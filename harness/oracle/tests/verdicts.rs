@@ -325,10 +325,17 @@ fn a_forger_must_come_and_must_get_nothing() {
     assert_eq!(nobody.verdict, DrillVerdict::Undetermined, "{nobody:#?}");
     let held = judged(with(with_forger(healthy(), refused()), [expected()]));
     assert_eq!(held.verdict, DrillVerdict::Passed, "{held:#?}");
-    let share = Expectation::FailedShare { at_most: 0.1 };
+    let of_honest_customers = [
+        Expectation::FailedShare { at_most: 0.1 },
+        Expectation::Refusals {
+            reason: "401".to_owned(),
+            at_least: 0,
+            at_most: Some(0),
+        },
+    ];
     let apart = judged(with(
         with_forger(healthy(), refused()),
-        [Record::Expectation(share)],
+        of_honest_customers.map(Record::Expectation),
     ));
     assert_eq!(apart.verdict, DrillVerdict::Passed, "{apart:#?}");
     let order_id = healthy().iter().find_map(|record| match record {
@@ -384,9 +391,10 @@ fn expectations_are_judged_on_the_same_history() {
         at_least,
         at_most,
     };
-    let refused = |at_least| Expectation::Refusals {
-        reason: "429 too many requests".to_owned(),
+    let refused = |at_least, at_most| Expectation::Refusals {
+        reason: "429".to_owned(),
         at_least,
+        at_most,
     };
     let sold = |product: Option<&str>, exactly| Expectation::UnitsSold {
         product_id: product.map(str::to_owned),
@@ -396,6 +404,10 @@ fn expectations_are_judged_on_the_same_history() {
         state: state.to_owned(),
         at_least,
         at_most,
+    };
+    let seen = |state: &str, at_least| Expectation::OrdersSeen {
+        state: state.to_owned(),
+        at_least,
     };
     let kept = [
         Expectation::ProviderAttemptsPerOrder { at_most: 1 },
@@ -408,7 +420,10 @@ fn expectations_are_judged_on_the_same_history() {
         sold(Some("p-nowhere"), 0),
         in_state("refunded", 2, Some(2)),
         in_state("cancelled", 0, None),
-        refused(0),
+        seen("out_of_stock", 2),
+        seen("cancelled", 0),
+        refused(2, None),
+        refused(0, Some(2)),
         Expectation::UnansweredShare { at_most: 0.1 },
         parked(1, None),
         parked(0, Some(1)),
@@ -428,7 +443,10 @@ fn expectations_are_judged_on_the_same_history() {
         sold(Some("p-0001"), 38),
         in_state("refunded", 3, None),
         in_state("fulfilled", 0, Some(36)),
-        refused(1_000),
+        seen("out_of_stock", 3),
+        seen("cancelled", 1),
+        refused(1_000, None),
+        refused(0, Some(1)),
         parked(2, None),
         parked(0, Some(0)),
     ];
@@ -505,6 +523,7 @@ fn the_story_of_an_order_goes_across_all_services() {
     let wanted = [
         "customer customer-1 orders 2 x p-0000, 1 x p-0001 for 4.50 EUR",
         "accepted as order 0192f0c1-7a00-7000-8000-000000000001",
+        "customer customer-1 is shown order 0192f0c1-7a00-7000-8000-000000000001 as out_of_stock, version 4",
         "order: placed (version 1)",
         "queue: charge at payment-commands/1 @0: done by payment-service",
         "provider: charge charge-1 of 4.50 EUR booked under",

@@ -44,6 +44,7 @@ pub(super) fn up(system: &System, arguments: &UpArguments) -> Result<u8, Refusal
         without: arguments.without.clone(),
         settings,
         replicas,
+        in_background: false,
         cancel: cancel.clone(),
     };
     let assortment = Assortment::new(arguments.products.into(), arguments.units, seed);

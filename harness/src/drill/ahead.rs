@@ -140,7 +140,11 @@ impl Ahead {
         if request.cancel.is_cancelled() {
             return;
         }
-        let (testbed, asked) = (Arc::clone(&self.testbed), request.clone());
+        let testbed = Arc::clone(&self.testbed);
+        let asked = PipelineRequest {
+            in_background: true,
+            ..request.clone()
+        };
         let starting = tokio::spawn(async move { testbed.start(asked).await });
         state.started.push(Started {
             index,

@@ -15,7 +15,7 @@ use firedrill_oracle::{
     History, Judgement, judge,
     record::{DrillHeader, Expectation, JOURNAL_SCHEMA, Record, Settlement},
 };
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -64,6 +64,7 @@ impl Arrangement {
             without: self.without_as_well(&order.without),
             settings: self.settings.clone(),
             replicas: self.replicas.clone(),
+            in_background: false,
             cancel: cancel.clone(),
         }
     }
@@ -85,7 +86,9 @@ pub enum DrillError {
 
 struct Running {
     pipeline: Arc<dyn Pipeline>,
-    observer: Observer,
+    observer: Arc<Observer>,
+    /// Gets the observer ready for its first look.
+    preparing: JoinHandle<()>,
     assortment: Assortment,
     memory: MemorySampler,
 }
@@ -203,7 +206,7 @@ impl Drill {
             .await
             .map_err(from_testbed)?;
         let observer = match Observer::new(pipeline.clone(), self.run.observations.clone()) {
-            Ok(observer) => observer,
+            Ok(observer) => Arc::new(observer),
             Err(error) => {
                 let stopped = pipeline.stop().await;
                 return Err(DrillError::Harness(match stopped {
@@ -219,10 +222,12 @@ impl Drill {
             .flat_map(|component| pipeline.instances(&component.name))
             .collect();
         let memory = MemorySampler::start(pipeline.clone(), instances, self.recorder.clone());
+        let getting_ready = Arc::clone(&observer);
         self.running = Some(Running {
             memory,
             pipeline,
             observer,
+            preparing: tokio::spawn(async move { getting_ready.get_ready().await }),
             assortment,
         });
         let running = self.running()?;
@@ -373,6 +378,7 @@ impl Drill {
             self.fail(&from_testbed(error));
         }
         if let Some(running) = self.running.take() {
+            running.preparing.abort();
             running.observer.close().await;
             if let Err(error) = running.pipeline.stop().await {
                 self.fail(&from_testbed(error));

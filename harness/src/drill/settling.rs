@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::system::{ObservationError, Observer, Outstanding};
 
 /// Time between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long nothing may have moved before the pipeline counts as stuck, although nobody is at work any more.
 const QUIET: Duration = Duration::from_secs(3);
@@ -45,6 +45,7 @@ pub async fn wait_for_rest(
     let mut unchanged_since = start;
     loop {
         let now = observer.outstanding().await?;
+        tracing::debug!(outstanding = ?in_words(&now), "a look at the pipeline");
         let same = last.as_ref() == Some(&now);
         if !same {
             unchanged_since = Instant::now();

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use local_name_server::Answer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
 
 use super::{
     Cause, LinkName, Named, Witness,
@@ -13,7 +14,7 @@ use super::{
     kind::FaultKind,
     on_links::proxies,
 };
-use crate::testbed::ServerName;
+use crate::{mechanism::toxiproxy::ProxyControl, testbed::ServerName};
 
 /// The servers of a link move to another address; until it heals, DNS tells the link's clients the old one.
 ///
@@ -41,36 +42,66 @@ impl FaultKind for AddressMoved {
 
     async fn put_in_force(&self, scene: Scene) -> Result<Box<dyn InForce>, Cause> {
         let names = scene.pipeline.names(&self.link.0)?;
-        let mut moved = Moved { names: Vec::new() };
-        for name in names {
-            let old = name.name_server.address_of(&name.name);
-            let new = old.and_then(next_address).ok_or_else(|| Cause::NoTarget {
-                target: format!("address of {} to move from", name.name),
-                remedy: "let it move less often".to_owned(),
-            })?;
-            moved.names.push(MovedName {
-                before: name.name_server.asked(&name.name).times(Answer::Address),
-                name,
-                new,
-            });
-        }
-        for proxy in proxies(scene.pipeline.as_ref(), &self.link)? {
-            let at = proxy.listen().await?;
-            let new = match at.ip() {
-                IpAddr::V4(address) => next_address(address),
-                IpAddr::V6(_) => None,
-            };
-            let new = new.ok_or_else(|| Cause::NoTarget {
-                target: format!("address beside {at} for {}", proxy.name()),
-                remedy: "let the link's proxies listen on the loopback range 127.0.0.0/8"
-                    .to_owned(),
-            })?;
-            proxy
-                .listen_at(SocketAddr::new(new.into(), at.port()))
-                .await?;
-        }
-        Ok(Box::new(moved))
+        let new_places = names.iter().map(place_to_move_to);
+        let new_places = new_places.collect::<Result<Vec<_>, _>>()?;
+        let proxies = proxies(scene.pipeline.as_ref(), &self.link)?;
+        let left = move_all(proxies).await?;
+        // Whoever asked before this was told the truth.
+        let names = names.into_iter().zip(new_places).map(|(name, new)| {
+            let before = name.name_server.asked(&name.name).times(Answer::Address);
+            MovedName { name, new, before }
+        });
+        Ok(Box::new(Moved {
+            names: names.collect(),
+            left: left.into_iter().map(|(_, old)| old).collect(),
+        }))
     }
+}
+
+/// Where the server of a name will be.
+fn place_to_move_to(name: &ServerName) -> Result<Ipv4Addr, Cause> {
+    let old = name.name_server.address_of(&name.name);
+    old.and_then(next_address).ok_or_else(|| Cause::NoTarget {
+        target: format!("address of {} to move from", name.name),
+        remedy: "let it move less often".to_owned(),
+    })
+}
+
+/// Lets all proxies listen elsewhere, or none; each with where it was.
+async fn move_all(proxies: Vec<ProxyControl>) -> Result<Vec<(ProxyControl, SocketAddr)>, Cause> {
+    let mut moved: Vec<(ProxyControl, SocketAddr)> = Vec::with_capacity(proxies.len());
+    for proxy in proxies {
+        match move_one(&proxy).await {
+            Ok(old) => moved.push((proxy, old)),
+            Err(failure) => {
+                // A proxy that could not move is closed where it was.
+                let mut failures = vec![failure];
+                failures.extend(proxy.set_enabled(true).await.err().map(Cause::from));
+                for (proxy, old) in &moved {
+                    failures.extend(proxy.listen_at(*old).await.err().map(Cause::from));
+                }
+                Cause::of_all(failures)?;
+            }
+        }
+    }
+    Ok(moved)
+}
+
+/// Lets a proxy listen at the next address; returns where it was.
+async fn move_one(proxy: &ProxyControl) -> Result<SocketAddr, Cause> {
+    let old = proxy.listen().await?;
+    let new = match old.ip() {
+        IpAddr::V4(address) => next_address(address),
+        IpAddr::V6(_) => None,
+    };
+    let new = new.ok_or_else(|| Cause::NoTarget {
+        target: format!("address beside {old} for {}", proxy.name()),
+        remedy: "let the link's proxies listen on the loopback range 127.0.0.0/8".to_owned(),
+    })?;
+    proxy
+        .listen_at(SocketAddr::new(new.into(), old.port()))
+        .await?;
+    Ok(old)
 }
 
 /// The address after this one in the loopback range, all of which is this machine.
@@ -89,25 +120,44 @@ struct MovedName {
 
 struct Moved {
     names: Vec<MovedName>,
+    /// Where the servers were.
+    left: Vec<SocketAddr>,
+}
+
+impl Moved {
+    /// Whether nobody accepts connections any more where a server was: only then does an old address mislead.
+    async fn all_have_left(&self) -> bool {
+        for old in &self.left {
+            if TcpStream::connect(old).await.is_ok() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 impl InForce for Moved {
     fn felt(&self) -> BoxFuture<'_, Result<u64, Cause>> {
-        let counts = self.names.iter().map(|moved| {
-            let asked = moved.name.name_server.asked(&moved.name.name);
-            asked.times(Answer::Address).saturating_sub(moved.before)
-        });
-        let sum = counts.sum();
-        Box::pin(async move { Ok(sum) })
+        Box::pin(async {
+            if !self.all_have_left().await {
+                return Ok(0);
+            }
+            let counts = self.names.iter().map(|moved| {
+                let asked = moved.name.name_server.asked(&moved.name.name);
+                asked.times(Answer::Address).saturating_sub(moved.before)
+            });
+            Ok(counts.sum())
+        })
     }
 
     fn heal(&mut self) -> BoxFuture<'_, Result<Vec<String>, Cause>> {
-        let restored = self.names.iter().map(|moved| {
+        // From here on the answers are true: they count no more.
+        let told = std::mem::take(&mut self.names).into_iter().map(|moved| {
             let MovedName { name, new, .. } = moved;
-            name.name_server.place(&name.name, *new);
+            name.name_server.place(&name.name, new);
             format!("{} is told that {} is at {new}", name.client, name.server)
         });
-        let restored = restored.collect();
+        let restored = told.collect();
         Box::pin(async move { Ok(restored) })
     }
 }

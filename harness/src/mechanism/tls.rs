@@ -92,18 +92,18 @@ fn onlooker() -> Result<ClientConfig, MechanismError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| MechanismError::failed("making a TLS client", error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Onlooker(provider)))
+        .with_custom_certificate_verifier(Arc::new(Credulous(provider)))
         .with_no_client_auth();
     // A session that is resumed shows no certificate.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-/// Accepts whoever holds the key of the certificate that is shown: what is shown is all that is wanted.
+/// Accepts whoever holds the key of the certificate that is shown, whatever it says.
 #[derive(Debug)]
-struct Onlooker(Arc<CryptoProvider>);
+pub(crate) struct Credulous(pub(crate) Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Onlooker {
+impl ServerCertVerifier for Credulous {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -3,7 +3,7 @@
 use cucumber::given;
 
 use super::world::DrillWorld;
-use crate::workload::{Habits, Pace};
+use crate::workload::{Following, Habits, Pace};
 
 #[given(regex = r"^the order pipeline is running$")]
 async fn pipeline_is_running(world: &mut DrillWorld) {
@@ -80,6 +80,27 @@ async fn persistent_customers(world: &mut DrillWorld, attempts: u32, rate: u32) 
 #[given(regex = r"^customers who change their mind place (\d+) orders? per second$")]
 async fn wavering_customers(world: &mut DrillWorld, rate: u32) {
     let habits = Habits {
+        cancels: true,
+        ..Habits::default()
+    };
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
+}
+
+#[given(regex = r"^customers who follow their orders place (\d+) orders? per second$")]
+async fn following_customers(world: &mut DrillWorld, rate: u32) {
+    let habits = Habits {
+        follows: Some(Following::default()),
+        ..Habits::default()
+    };
+    come(world, Pace::PerSecond(f64::from(rate)), habits).await;
+}
+
+#[given(
+    regex = r"^customers who follow their orders and change their mind place (\d+) orders? per second$"
+)]
+async fn following_and_wavering_customers(world: &mut DrillWorld, rate: u32) {
+    let habits = Habits {
+        follows: Some(Following::default()),
         cancels: true,
         ..Habits::default()
     };

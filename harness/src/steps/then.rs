@@ -41,6 +41,11 @@ async fn shown_stock(world: &mut DrillWorld) {
     expect(world, Expectation::ShownStockTrue).await;
 }
 
+#[then(regex = r"^customers see of at least (\d+) orders? that (?:it is|they are) ([a-z_]+)$")]
+async fn orders_seen(world: &mut DrillWorld, at_least: u64, state: String) {
+    expect(world, Expectation::OrdersSeen { state, at_least }).await;
+}
+
 #[then(regex = r"^no forged order is accepted$")]
 async fn no_forged_order(world: &mut DrillWorld) {
     expect(world, Expectation::NoForgedOrder).await;
@@ -138,7 +143,22 @@ async fn unanswered_share(world: &mut DrillWorld, percent: u32) {
 
 #[then(regex = r#"^at least (\d+) attempts? (?:is|are) refused with "([^"]+)"$"#)]
 async fn refused(world: &mut DrillWorld, at_least: u64, reason: String) {
-    expect(world, Expectation::Refusals { reason, at_least }).await;
+    let expectation = Expectation::Refusals {
+        reason,
+        at_least,
+        at_most: None,
+    };
+    expect(world, expectation).await;
+}
+
+#[then(regex = r#"^at most (\d+) attempts? (?:is|are) refused with "([^"]+)"$"#)]
+async fn at_most_refused(world: &mut DrillWorld, at_most: u64, reason: String) {
+    let expectation = Expectation::Refusals {
+        reason,
+        at_least: 0,
+        at_most: Some(at_most),
+    };
+    expect(world, expectation).await;
 }
 
 async fn expect(world: &mut DrillWorld, expectation: Expectation) {

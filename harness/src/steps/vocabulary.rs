@@ -85,6 +85,16 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Given",
+        "customers who follow their orders place 10 orders per second",
+        "As customers do, but each looks again and again what has become of its order, to the order's end or until customers are sent home, and says which version it has seen.",
+    ),
+    step(
+        "Given",
+        "customers who follow their orders and change their mind place 5 orders per second",
+        "As before, but each looks at its order once, gives it up, and looks on.",
+    ),
+    step(
+        "Given",
         "customers with notes of 5000 characters place 5 orders per second",
         "As customers do, but each writes so much beside its order.",
     ),
@@ -170,6 +180,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "When",
+        "the shopper reads \"We could not reach the shop\"",
+        "Waits until these words stand in the page.",
+    ),
+    step(
+        "When",
         "the stock is shown",
         "Asks every instance what it shows of the stock, as customers who only look would.",
     ),
@@ -220,6 +235,11 @@ pub const STEPS: &[StepDocument] = &[
     ),
     step(
         "Then",
+        "customers see of at least 20 orders that they are payment_pending",
+        "So many orders were shown to customers in that state, while it lasted.",
+    ),
+    step(
+        "Then",
         "no forged order is accepted",
         "Nobody with a forged token got an order; somebody must have tried.",
     ),
@@ -246,7 +266,12 @@ pub const STEPS: &[StepDocument] = &[
     step(
         "Then",
         "at least 10 attempts are refused with \"503 overloaded\"",
-        "So many attempts of customers ended with that status and code; with \"not sent\" those that never left the customer.",
+        "So many attempts of customers ended with that status and code; with \"401\" whatever the code, with \"not sent\" those that never left the customer.",
+    ),
+    step(
+        "Then",
+        "at most 0 attempts are refused with \"401\"",
+        "No more attempts of customers, those of forgers aside, ended so.",
     ),
     step(
         "Then",

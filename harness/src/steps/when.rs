@@ -113,6 +113,13 @@ async fn shopper_sees(world: &mut DrillWorld, state: String) {
         .await;
 }
 
+#[when(regex = r#"^the shopper reads "([^"]+)"$"#)]
+async fn shopper_reads(world: &mut DrillWorld, words: String) {
+    world
+        .phase(async |drill| drill.shopper_reads(&words).await)
+        .await;
+}
+
 #[when(regex = r"^the stock is shown$")]
 async fn stock_is_shown(world: &mut DrillWorld) {
     world.phase(async |drill| drill.show_stock().await).await;

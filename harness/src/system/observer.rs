@@ -13,8 +13,8 @@ use sqlx::PgPool;
 use tokio::sync::OnceCell;
 
 use super::{
-    Count, Endpoint, FactSource, Observations, Outstanding, Place, Product, Reading, Statement,
-    arrange, endpoint,
+    Count, Endpoint, FactSource, Observations, Outstanding, Place, Product, Reading, Settled,
+    Statement, arrange, endpoint,
     queue::{QueueReader, QueueRecord},
     sql,
 };
@@ -128,31 +128,44 @@ impl Observer {
         reading.error.map_or(Ok(()), |reason| Err(failed(reason)))
     }
 
+    /// Opens the connections that looking needs. The first question about a group takes a client of the queue a second
+    /// or more, which nobody should wait for who wants to know whether the system has come to rest.
+    pub async fn get_ready(&self) {
+        if let Err(error) = self.outstanding().await {
+            tracing::debug!(%error, "whoever looks next tries again");
+        }
+    }
+
     /// What keeps the system from being at rest; nothing when it is.
     ///
     /// # Errors
     /// Something could not be counted.
     pub async fn outstanding(&self) -> Result<Vec<Outstanding>, ObservationError> {
-        let counted: Vec<Outstanding> = stream::iter(&self.observations.settled)
-            .map(async |settled| {
-                let counting = tokio::time::timeout(COUNT_LIMIT, self.count(&settled.count)).await;
-                let limit = COUNT_LIMIT.as_secs();
-                let count = counting
-                    .unwrap_or_else(|_| Err(format!("no answer within {limit} s")))
-                    .map_err(|reason| ObservationError {
-                        what: format!("the number of {}", settled.name),
-                        reason,
-                    })?;
-                Ok(Outstanding {
-                    name: settled.name.clone(),
-                    count,
-                    moving: settled.moving,
-                })
-            })
+        let settled = self.observations.settled.iter();
+        let counting: Vec<_> = settled
+            .map(|settled| self.count_outstanding(settled))
+            .collect();
+        let counted: Vec<Outstanding> = stream::iter(counting)
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         Ok(counted.into_iter().filter(|one| one.count > 0).collect())
+    }
+
+    async fn count_outstanding(&self, settled: &Settled) -> Result<Outstanding, ObservationError> {
+        let counting = tokio::time::timeout(COUNT_LIMIT, self.count(&settled.count)).await;
+        let limit = COUNT_LIMIT.as_secs();
+        let count = counting
+            .unwrap_or_else(|_| Err(format!("no answer within {limit} s")))
+            .map_err(|reason| ObservationError {
+                what: format!("the number of {}", settled.name),
+                reason,
+            })?;
+        Ok(Outstanding {
+            name: settled.name.clone(),
+            count,
+            moving: settled.moving,
+        })
     }
 
     /// Puts products and stock in place.

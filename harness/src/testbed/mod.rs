@@ -49,6 +49,8 @@ pub struct PipelineRequest {
     pub settings: BTreeMap<(String, String), String>,
     /// Replicas that differ from the topology, by component.
     pub replicas: BTreeMap<String, u32>,
+    /// Whether somebody else is at work meanwhile, from whom the start should take little.
+    pub in_background: bool,
     /// Ends the start early.
     pub cancel: CancellationToken,
 }
@@ -63,6 +65,7 @@ impl PipelineRequest {
             without,
             settings,
             replicas,
+            in_background: _,
             cancel: _,
         } = self;
         *drill == other.drill

@@ -28,6 +28,7 @@ pub(super) fn problems(topology: &Topology, document: &Document) -> Vec<Diagnost
     }
     check.database_names();
     check.entry();
+    check.verification();
     check.defences();
     check.found
 }
@@ -336,6 +337,18 @@ impl Check<'_> {
                 let remedy = "name a port that speaks `http` or `https`".to_owned();
                 self.value(&["customers", key], message, Some(remedy));
             }
+        }
+    }
+
+    fn verification(&mut self) {
+        let Some(defence) = &self.topology.verification else {
+            return;
+        };
+        if !self.topology.defences.contains_key(defence) {
+            let known = self.topology.defences.keys().map(String::as_str);
+            let remedy = suggestion(defence, known);
+            let message = format!("unknown defence `{defence}`");
+            self.value(&["customers", "verification"], message, remedy);
         }
     }
 

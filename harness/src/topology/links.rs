@@ -38,6 +38,14 @@ impl Topology {
         templates.any(|template| template.has_word(Word::NameServer))
     }
 
+    /// Whether customers verify who answers them when these defences are off.
+    pub fn customers_verify(&self, without: &[String]) -> bool {
+        !self
+            .verification
+            .as_ref()
+            .is_some_and(|defence| without.contains(defence))
+    }
+
     /// The settings that a component gets: the common ones, then its own, which win.
     pub fn settings_of<'a>(&'a self, component: &'a Component) -> BTreeMap<&'a str, &'a Template> {
         self.settings

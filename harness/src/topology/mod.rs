@@ -38,6 +38,8 @@ pub struct Topology {
     pub page: Option<PortReference>,
     /// Who gives customers their tokens, `identity-provider/public`; none where they need none.
     pub identity: Option<PortReference>,
+    /// The defence without which customers believe whoever answers; none where they verify certificates always.
+    pub verification: Option<String>,
 }
 
 /// One part of the system.

@@ -109,6 +109,7 @@ impl<'a> Reader<'a> {
             entry,
             page,
             identity,
+            verification: shape.customers.verification.clone(),
         }
     }
 

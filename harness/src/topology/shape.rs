@@ -35,6 +35,9 @@ pub(super) struct CustomersShape {
     /// Component and port of the provider that gives customers their tokens, `identity-provider/public`; customers send
     /// no tokens when it is left out.
     pub(super) identity: Option<String>,
+    /// The defence that keeps customers from believing whoever answers, `frontend.tls-verify`; they verify certificates
+    /// always when it is left out.
+    pub(super) verification: Option<String>,
 }
 
 /// A setting: a text with placeholders such as `{link:postgres}`, or a number, or true or false.

@@ -10,7 +10,12 @@ use rustls::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{generator::Intent, names::CustomersNames, outcome::Seen};
+use super::{
+    generator::Intent,
+    names::CustomersNames,
+    outcome::{Seen, ShownOrder},
+};
+use crate::mechanism::tls::Credulous;
 
 /// How customers reach the system from outside.
 #[derive(Debug, Clone)]
@@ -21,6 +26,8 @@ pub struct Outside {
     pub patience: Duration,
     /// Whom they ask where names are, over UDP and TCP; this machine's own resolver where nobody is named.
     pub name_server: Option<SocketAddr>,
+    /// Whether they verify who answers; if not, they believe whoever holds the key of the certificate that is shown.
+    pub verifies: bool,
 }
 
 /// Places orders at the system's entry.
@@ -54,6 +61,15 @@ pub(super) const MOST_IDLE_CONNECTIONS: usize = 256;
 /// Longest answer a customer reads, in bytes.
 const LONGEST_ANSWER_BYTES: usize = 256 * 1024;
 
+/// What is answered to somebody who asks about an order that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The order, where the answer is a success and shows it.
+    pub shown: Option<ShownOrder>,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     order_id: Option<String>,
@@ -79,19 +95,27 @@ impl Client {
     }
 
     /// Asks once to give an order up. What becomes of that shows in the order; a customer who gets no answer leaves it be.
-    pub async fn cancel_order(&self, order_id: &str, customer: &str, token: Option<&str>) {
+    pub async fn cancel_order(
+        &self,
+        order_id: &str,
+        customer: &str,
+        token: Option<&str>,
+    ) -> Option<OrderAnswer> {
         let url = format!("{}/orders/{order_id}/cancel", self.entry_url);
-        let mut request = self.http.post(url).header("x-client-id", customer);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Err(error) = request.send().await {
-            tracing::debug!(
-                order_id,
-                error = chain(&error),
-                "no answer to a cancellation"
-            );
-        }
+        about_order(self.http.post(url), customer, token).await
+    }
+
+    /// Looks once at an order of which the customer has seen a version; none when no answer comes.
+    pub async fn look_at_order(
+        &self,
+        order_id: &str,
+        seen: Option<i64>,
+        customer: &str,
+        token: Option<&str>,
+    ) -> Option<OrderAnswer> {
+        let seen = seen.map_or_else(String::new, |version| format!("?seen={version}"));
+        let url = format!("{}/orders/{order_id}{seen}", self.entry_url);
+        about_order(self.http.get(url), customer, token).await
     }
 
     /// The same for customers of whom each is new: none finds a connection that another has made.
@@ -103,13 +127,14 @@ impl Client {
         }
     }
 
-    /// Tries once to place the order, with a note of so many characters, and with a token where one is needed.
+    /// Tries once to place the order, with a note of so many characters, and with a token where one is needed. Also how the
+    /// answer shows the order.
     pub async fn place_order(
         &self,
         intent: &Intent,
         note_characters: usize,
         token: Option<&str>,
-    ) -> Seen {
+    ) -> (Seen, Option<ShownOrder>) {
         let mut body = order_body(intent);
         if note_characters > 0 {
             body["note"] = "n".repeat(note_characters).into();
@@ -128,14 +153,12 @@ impl Client {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
-                return Seen::NotSent {
-                    reason: chain(&error),
-                };
+                let reason = chain(&error);
+                return (Seen::NotSent { reason }, None);
             }
             Err(error) => {
-                return Seen::NoAnswer {
-                    reason: chain(&error),
-                };
+                let reason = chain(&error);
+                return (Seen::NoAnswer { reason }, None);
             }
         };
         let status = response.status().as_u16();
@@ -146,13 +169,46 @@ impl Client {
                     Some(answer) => (answer.order_id, answer.error.and_then(|error| error.code)),
                     None => (None, None),
                 };
-                Seen::Answer {
+                let seen = Seen::Answer {
                     status,
                     order_id,
                     code,
-                }
+                };
+                (seen, ShownOrder::read(&body))
             }
-            Err(reason) => Seen::NoAnswer { reason },
+            Err(reason) => (Seen::NoAnswer { reason }, None),
+        }
+    }
+}
+
+/// Sends what somebody asks about an order; none when no whole answer comes.
+async fn about_order(
+    request: reqwest::RequestBuilder,
+    customer: &str,
+    token: Option<&str>,
+) -> Option<OrderAnswer> {
+    let mut request = request.header("x-client-id", customer);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = async {
+        let response = request.send().await.map_err(|error| chain(&error))?;
+        let status = response.status();
+        let body = read_answer(response).await?;
+        Ok::<_, String>((status, body))
+    };
+    match answer.await {
+        Ok((status, body)) => Some(OrderAnswer {
+            status: status.as_u16(),
+            shown: ShownOrder::read(&body).filter(|_| status.is_success()),
+        }),
+        Err(error) => {
+            tracing::debug!(
+                customer,
+                error,
+                "no answer to what was asked about an order"
+            );
+            None
         }
     }
 }
@@ -166,11 +222,16 @@ pub(super) fn customers_http(
     trusted.add(CertificateDer::from_pem_slice(
         outside.certificate_authority_pem.as_bytes(),
     )?)?;
-    let mut tls =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let tls = if outside.verifies {
+        tls.with_root_certificates(trusted)
+    } else {
+        tls.dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous(provider)))
+    };
+    let mut tls = tls.with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Customers are many: nobody has another one's session, and a session that is resumed shows no certificate.
     tls.resumption = Resumption::disabled();

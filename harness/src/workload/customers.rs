@@ -1,4 +1,8 @@
 //! The running load: draws intents, paces them, carries them out and hands every attempt to a journal.
+//!
+//! - `following`: what a customer does about an order that was accepted
+
+mod following;
 
 use std::{
     sync::{
@@ -8,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use firedrill_oracle::record::{Operation, Outcome};
+use firedrill_oracle::record::{Operation, Outcome, Record};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -19,46 +23,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     client::Client,
     generator::{Generator, Intent},
+    habits::Habits,
     identity::{FLAWS, Identity},
-    outcome::{self, Seen},
+    outcome::{self, Seen, ShownOrder},
     pace::{OPEN_LOOP_LIMIT, Pace},
 };
-
-/// What customers are like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Habits {
-    /// Whether they send an idempotency key.
-    pub with_key: bool,
-    /// How often they try in all when an outcome is unknown; always with the same key, never without one.
-    pub attempts: u32,
-    /// How long they wait before they try again, in milliseconds.
-    pub pause_ms: u64,
-    /// Most products in one order.
-    pub most_lines: u32,
-    /// Whether they give an order up as soon as they are told that it was accepted.
-    pub cancels: bool,
-    /// Length of the note that they write beside an order, in characters.
-    pub note_characters: usize,
-    /// Whether they come with forged tokens, each kind in turn.
-    pub forged: bool,
-    /// Whether each is new, and has to find the shop and make a connection of its own.
-    pub new: bool,
-}
-
-impl Default for Habits {
-    fn default() -> Self {
-        Self {
-            with_key: true,
-            attempts: 1,
-            pause_ms: 200,
-            most_lines: 3,
-            cancels: false,
-            note_characters: 0,
-            forged: false,
-            new: false,
-        }
-    }
-}
 
 /// What the customers have done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,8 +44,8 @@ pub struct CustomersReport {
     pub held_back: u64,
 }
 
-/// Takes every attempt as soon as its outcome is known; must not block for long.
-pub type OperationSink = Arc<dyn Fn(Operation) + Send + Sync>;
+/// Takes what customers did and saw as soon as it is known; must not block for long.
+pub type JournalSink = Arc<dyn Fn(Record) + Send + Sync>;
 
 #[derive(Default)]
 struct Counters {
@@ -90,24 +59,26 @@ struct Shop {
     client: Client,
     identity: Option<Arc<Identity>>,
     forgeries: AtomicUsize,
-    sink: OperationSink,
+    sink: JournalSink,
     clock: Instant,
     counters: Counters,
     attempted: watch::Sender<u64>,
     habits: Habits,
+    /// Everybody is to go home.
+    stop: CancellationToken,
+    /// Nobody waits any longer for what is under way.
     abandon: CancellationToken,
 }
 
 /// Customers at work. Dropping them abandons every attempt at once.
 pub struct Customers {
     shop: Arc<Shop>,
-    stop: CancellationToken,
     work: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Customers {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.shop.stop.cancel();
         self.shop.abandon.cancel();
     }
 }
@@ -122,12 +93,11 @@ impl Customers {
         pace: Pace,
         habits: Habits,
         clock: Instant,
-        sink: OperationSink,
+        sink: JournalSink,
     ) -> Self {
         let shop = Shop::open(client, identity, habits, clock, sink);
-        let stop = CancellationToken::new();
-        let work = tokio::spawn(run(shop.clone(), generator, pace, stop.clone()));
-        Self { shop, stop, work }
+        let work = tokio::spawn(run(shop.clone(), generator, pace));
+        Self { shop, work }
     }
 
     /// Lets these customers come at the same moment, each once; they have got their tokens before.
@@ -137,7 +107,7 @@ impl Customers {
         intents: Vec<Intent>,
         habits: Habits,
         clock: Instant,
-        sink: OperationSink,
+        sink: JournalSink,
     ) -> Self {
         let shop = Shop::open(client, identity, habits, clock, sink);
         let rushing = shop.clone();
@@ -151,11 +121,7 @@ impl Customers {
                 .collect();
             while under_way.join_next().await.is_some() {}
         });
-        Self {
-            shop,
-            stop: CancellationToken::new(),
-            work,
-        }
+        Self { shop, work }
     }
 
     /// What has happened so far.
@@ -175,13 +141,13 @@ impl Customers {
         let mut attempted = self.shop.attempted.subscribe();
         tokio::select! {
             _ = attempted.wait_for(|so_far| *so_far >= count) => {}
-            () = self.stop.cancelled() => {}
+            () = self.shop.stop.cancelled() => {}
         }
     }
 
-    /// Nobody new comes; those under way get their outcome. After `within` the rest is abandoned (outcome unknown).
+    /// Nobody new comes and nobody looks any more; those under way get their outcome. After `within` the rest is abandoned (outcome unknown).
     pub async fn stop(&mut self, within: Duration) -> CustomersReport {
-        self.stop.cancel();
+        self.shop.stop.cancel();
         if tokio::time::timeout(within, &mut self.work).await.is_err() {
             self.shop.abandon.cancel();
             let _ = (&mut self.work).await;
@@ -196,7 +162,7 @@ impl Shop {
         identity: Option<Arc<Identity>>,
         habits: Habits,
         clock: Instant,
-        sink: OperationSink,
+        sink: JournalSink,
     ) -> Arc<Self> {
         let client = match habits.new {
             true => client.for_newcomers(),
@@ -211,12 +177,13 @@ impl Shop {
             counters: Counters::default(),
             attempted: watch::Sender::new(0),
             habits,
+            stop: CancellationToken::new(),
             abandon: CancellationToken::new(),
         })
     }
 }
 
-async fn run(shop: Arc<Shop>, generator: Generator, pace: Pace, stop: CancellationToken) {
+async fn run(shop: Arc<Shop>, generator: Generator, pace: Pace) {
     let habits = shop.habits;
     let generator = Mutex::new(generator);
     let draw = Arc::new(move || {
@@ -227,12 +194,12 @@ async fn run(shop: Arc<Shop>, generator: Generator, pace: Pace, stop: Cancellati
     });
     let mut under_way = JoinSet::new();
     match pace {
-        Pace::PerSecond(_) => open_loop(&shop, &*draw, pace, &stop, &mut under_way).await,
+        Pace::PerSecond(_) => open_loop(&shop, &*draw, pace, &mut under_way).await,
         Pace::Concurrent(customers) => {
             for _ in 0..customers {
-                let (shop, draw, stop) = (shop.clone(), draw.clone(), stop.clone());
+                let (shop, draw) = (shop.clone(), draw.clone());
                 under_way.spawn(async move {
-                    while !stop.is_cancelled() {
+                    while !shop.stop.is_cancelled() {
                         carry_out(shop.clone(), draw()).await;
                     }
                 });
@@ -246,7 +213,6 @@ async fn open_loop(
     shop: &Arc<Shop>,
     draw: &(impl Fn() -> Intent + Sync),
     pace: Pace,
-    stop: &CancellationToken,
     under_way: &mut JoinSet<()>,
 ) {
     let places = Arc::new(Semaphore::new(OPEN_LOOP_LIMIT));
@@ -255,7 +221,7 @@ async fn open_loop(
         let Some(due) = pace.due(index) else { return };
         tokio::select! {
             () = tokio::time::sleep_until(start + due) => {}
-            () = stop.cancelled() => return,
+            () = shop.stop.cancelled() => return,
         }
         while under_way.try_join_next().is_some() {}
         if places.available_permits() == 0 {
@@ -263,7 +229,7 @@ async fn open_loop(
         }
         let place = tokio::select! {
             place = places.clone().acquire_owned() => place,
-            () = stop.cancelled() => return,
+            () = shop.stop.cancelled() => return,
         };
         let attempt = carry_out(shop.clone(), draw());
         under_way.spawn(async move {
@@ -271,6 +237,17 @@ async fn open_loop(
             drop(place);
         });
     }
+}
+
+/// An attempt that is over.
+struct Attempted {
+    outcome: Outcome,
+    /// Whether it was the token that was refused.
+    token_refused: bool,
+    /// How the answer shows the order.
+    shown: Option<ShownOrder>,
+    started_us: u64,
+    ended_us: u64,
 }
 
 /// What a customer comes with.
@@ -304,24 +281,72 @@ impl Shop {
         })
     }
 
-    /// One attempt and what came of it; whether it was the token that was refused.
-    async fn attempt(&self, intent: &Intent, pass: &Result<Pass, String>) -> (Outcome, bool) {
+    /// One attempt and what came of it.
+    async fn attempt(&self, intent: &Intent, pass: &Result<Pass, String>) -> Attempted {
+        let started_us = micros(self.clock);
+        let (outcome, token_refused, shown) = tokio::select! {
+            sent = self.send(intent, pass) => sent,
+            () = self.abandon.cancelled() => {
+                let reason = "the customer gave up".into();
+                (Outcome::Unknown { reason }, false, None)
+            }
+        };
+        Attempted {
+            outcome,
+            token_refused,
+            shown,
+            started_us,
+            ended_us: micros(self.clock),
+        }
+    }
+
+    async fn send(
+        &self,
+        intent: &Intent,
+        pass: &Result<Pass, String>,
+    ) -> (Outcome, bool, Option<ShownOrder>) {
         let pass = match pass {
             Ok(pass) => pass,
             Err(reason) => {
                 let reason = format!("no token: {reason}");
-                return (outcome::decide(Seen::NotSent { reason }), false);
+                return (outcome::decide(Seen::NotSent { reason }), false, None);
             }
         };
-        let seen = self
+        let (seen, shown) = self
             .client
             .place_order(intent, self.habits.note_characters, pass.token.as_deref())
             .await;
         let refused = matches!(seen, Seen::Answer { status: 401, .. }) && pass.flaw.is_none();
-        if let (true, Some(identity), Some(token)) = (refused, &self.identity, &pass.token) {
-            identity.forget(&intent.customer, token);
+        if refused {
+            self.forget(&intent.customer, pass);
         }
-        (outcome::decide(seen), refused && pass.token.is_some())
+        let token_refused = refused && pass.token.is_some();
+        (outcome::decide(seen), token_refused, shown)
+    }
+
+    /// Forgets a token that was refused.
+    fn forget(&self, customer: &str, pass: &Pass) {
+        if let (Some(identity), Some(token)) = (&self.identity, &pass.token) {
+            identity.forget(customer, token);
+        }
+    }
+
+    /// Hands an attempt to the journal and counts it.
+    fn note(&self, intent: &Intent, attempt: u32, flaw: Option<&str>, attempted: &Attempted) {
+        count(&self.counters, &attempted.outcome);
+        (self.sink)(Record::Operation(Operation {
+            reference: intent.reference.clone(),
+            attempt,
+            customer: intent.customer.clone(),
+            idempotency_key: intent.idempotency_key.clone(),
+            forged: flaw.map(ToOwned::to_owned),
+            started_us: attempted.started_us,
+            ended_us: attempted.ended_us,
+            lines: intent.lines.clone(),
+            amount_minor: intent.amount_minor,
+            outcome: attempted.outcome.clone(),
+        }));
+        self.attempted.send_modify(|attempted| *attempted += 1);
     }
 }
 
@@ -334,42 +359,15 @@ async fn carry_out(shop: Arc<Shop>, intent: Intent) {
             pass = shop.pass(&intent.customer) => pass,
             () = shop.abandon.cancelled() => return,
         };
-        let started_us = micros(shop.clock);
-        let (outcome, token_refused) = tokio::select! {
-            done = shop.attempt(&intent, &pass) => done,
-            () = shop.abandon.cancelled() => (Outcome::Unknown { reason: "the customer gave up".into() }, false),
-        };
-        let renews = token_refused && may_renew;
-        let again = matches!(outcome, Outcome::Unknown { .. }) && intent.idempotency_key.is_some();
-        let accepted = match &outcome {
-            Outcome::Done { order_id } => Some(order_id.clone()),
-            _ => None,
-        };
-        count(&shop.counters, &outcome);
-        (shop.sink)(Operation {
-            reference: intent.reference.clone(),
-            attempt,
-            customer: intent.customer.clone(),
-            idempotency_key: intent.idempotency_key.clone(),
-            forged: pass
-                .as_ref()
-                .ok()
-                .and_then(|pass| pass.flaw)
-                .map(ToOwned::to_owned),
-            started_us,
-            ended_us: micros(shop.clock),
-            lines: intent.lines.clone(),
-            amount_minor: intent.amount_minor,
-            outcome,
-        });
-        shop.attempted.send_modify(|attempted| *attempted += 1);
-        if let Some(order_id) = accepted.filter(|_| shop.habits.cancels) {
-            let token = pass.as_ref().ok().and_then(|pass| pass.token.as_deref());
-            tokio::select! {
-                () = shop.client.cancel_order(&order_id, &intent.customer, token) => {}
-                () = shop.abandon.cancelled() => return,
-            }
+        let attempted = shop.attempt(&intent, &pass).await;
+        let flaw = pass.as_ref().ok().and_then(|pass| pass.flaw);
+        shop.note(&intent, attempt, flaw, &attempted);
+        if let Outcome::Done { order_id } = &attempted.outcome {
+            following::accompany(&shop, &intent.customer, order_id, &attempted).await;
         }
+        let renews = attempted.token_refused && may_renew;
+        let again = matches!(attempted.outcome, Outcome::Unknown { .. })
+            && intent.idempotency_key.is_some();
         if renews {
             may_renew = false;
             continue;

@@ -182,6 +182,7 @@ mod tests {
             certificate_authority_pem: own.cert.pem(),
             patience: Duration::from_secs(5),
             name_server: None,
+            verifies: true,
         };
         Identity::new(&url, &outside, None).expect("a client")
     }

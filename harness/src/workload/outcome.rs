@@ -1,6 +1,7 @@
 //! What an answer means to the customer, decided in one table. When in doubt: `Unknown`.
 
 use firedrill_oracle::record::Outcome;
+use serde_json::Value;
 
 /// What a customer saw of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,26 @@ pub enum Seen {
         /// Why.
         reason: String,
     },
+}
+
+/// An order as an answer shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownOrder {
+    /// Its state.
+    pub state: String,
+    /// Its version, where the system counts the changes of an order.
+    pub version: Option<i64>,
+}
+
+impl ShownOrder {
+    /// What the body of an answer shows; none when it says no state.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        Some(Self {
+            state: body.get("state")?.as_str()?.to_owned(),
+            version: body.get("version").and_then(Value::as_i64),
+        })
+    }
 }
 
 /// The table.
@@ -85,6 +106,22 @@ mod tests {
     fn only_an_order_that_can_be_named_is_done() {
         assert!(matches!(answer(201, Some("o")), Outcome::Done { .. }));
         assert!(matches!(answer(200, None), Outcome::Unknown { .. }));
+    }
+
+    #[test]
+    fn an_order_is_shown_where_a_body_says_its_state() {
+        let shown = |body: &str| {
+            let shown = ShownOrder::read(body.as_bytes());
+            shown.map(|shown| (shown.state, shown.version))
+        };
+        let paid = |version| Some(("paid".to_owned(), version));
+        assert_eq!(shown(r#"{"state":"paid","version":3}"#), paid(Some(3)));
+        for without_version in [r#"{"state":"paid"}"#, r#"{"state":"paid","version":"3"}"#] {
+            assert_eq!(shown(without_version), paid(None), "{without_version}");
+        }
+        for nothing in ["", "{}", "[]", r#"{"version":3}"#, r#"{"state":7}"#] {
+            assert_eq!(shown(nothing), None, "{nothing}");
+        }
     }
 
     #[test]

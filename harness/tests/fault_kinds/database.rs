@@ -9,7 +9,6 @@ use firedrill::{
     fault::{Fault, Injection, Witness, inject},
     testbed::Pipeline,
 };
-use service_kit::testing;
 use sqlx::{Connection, PgConnection};
 
 use super::{fault, kind, logins::Logins, pipeline::SmallPipeline, victim};
@@ -21,7 +20,7 @@ const TABLES: &[(&str, &str)] = &[(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_row_makes_others_wait_until_it_is_let_go() {
-    let database = testing::database(TABLES).await;
+    let database = service_testing::database(TABLES).await;
     let pipeline = SmallPipeline::default()
         .with_database("shop", &database.url)
         .share();
@@ -59,7 +58,7 @@ async fn a_locked_row_makes_others_wait_until_it_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_table_can_be_locked_and_mistakes_are_told() {
-    let database = testing::database(TABLES).await;
+    let database = service_testing::database(TABLES).await;
     let pipeline = SmallPipeline::default()
         .with_database("shop", &database.url)
         .share();
@@ -117,7 +116,7 @@ async fn take_both(pool: &sqlx::PgPool) -> Result<(), String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_taken_crosswise_make_a_victim_of_who_takes_both() {
-    let database = testing::database(TABLES).await;
+    let database = service_testing::database(TABLES).await;
     let pipeline = SmallPipeline::default()
         .with_database("shop", &database.url)
         .share();
@@ -137,7 +136,7 @@ async fn rows_taken_crosswise_make_a_victim_of_who_takes_both() {
             .expect("who takes other rows is spared");
     }
     assert_eq!(injection.felt().await.expect("a witness").count, 0);
-    testing::eventually("a victim", async || {
+    service_testing::eventually("a victim", async || {
         take_both(&database.pool).await == Err("40P01".to_owned())
     })
     .await;

@@ -13,9 +13,9 @@ use firedrill::{
 use serde_json::json;
 use service_kit::{
     service::Service,
-    testing::{self, TestDatabase},
     token::{KeySet, Unverified},
 };
+use service_testing::TestDatabase;
 
 use super::{fault, kind, pipeline::SmallPipeline};
 
@@ -42,10 +42,10 @@ impl Stage {
         };
         let certificate_file = file("certificate.pem", certificate.cert.pem());
         let key_file = file("key.pem", certificate.signing_key.serialize_pem());
-        let database = testing::database(&[]).await;
+        let database = service_testing::database(&[]).await;
         let ports = [(); 2].map(|()| Ports::new().reserve().expect("a free port"));
         let (control, public) = (ports[0].address(), ports[1].address());
-        let provider = testing::start(
+        let provider = service_testing::start(
             "identity-provider",
             &[
                 ("LISTEN_HTTP", &control.to_string()),

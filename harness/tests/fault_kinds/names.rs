@@ -7,7 +7,7 @@ use std::{
 };
 
 use firedrill::{
-    fault::{Injection, inject},
+    fault::{FaultError, Injection, inject},
     testbed::{Pipeline, ServerName},
     topology::Protocol,
     workload::{
@@ -17,6 +17,7 @@ use firedrill::{
 };
 use firedrill_oracle::record::Outcome;
 use local_name_server::NameServer;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     fault, kind,
@@ -42,11 +43,14 @@ impl Side {
             certificate_authority_pem: own.cert.pem(),
             patience: PATIENCE,
             name_server: Some(self.names.address()),
+            verifies: true,
         };
         let client = Client::new(&url, &outside).expect("a client");
         let mut generator = Generator::new(1, Assortment::new(1, 1, 1), "n");
         let intent = generator.next_intent(true, 1);
-        client.for_newcomers().place_order(&intent, 0, None).await
+        let newcomers = client.for_newcomers();
+        let (seen, _) = newcomers.place_order(&intent, 0, None).await;
+        seen
     }
 
     async fn is_served(&self) -> bool {
@@ -54,11 +58,13 @@ impl Side {
     }
 }
 
-/// Two clients of one server.
+/// Two clients of one server; the first can reach a second server as well.
 struct Stage {
     pipeline: Arc<dyn Pipeline>,
     hurt: Side,
     spared: Side,
+    /// Where the first client reaches the second server.
+    second: SocketAddr,
     server: Counting,
     _proxies: Proxies,
 }
@@ -90,11 +96,16 @@ impl Stage {
                 names,
             });
         }
+        let second = proxies
+            .link("shop-1", "store-2", upstream, Protocol::Http)
+            .await;
+        pipeline = pipeline.with_link(second.link);
         let [hurt, spared] = <[Side; 2]>::try_from(sides).ok().expect("two");
         Self {
             pipeline: pipeline.share(),
             hurt,
             spared,
+            second: second.entry,
             server,
             _proxies: proxies,
         }
@@ -102,10 +113,12 @@ impl Stage {
 
     /// Injects a fault on the link `shop -> store`.
     async fn inject(&self, profile: &str) -> Injection {
+        self.try_to_inject(profile).await.expect("injected")
+    }
+
+    async fn try_to_inject(&self, profile: &str) -> Result<Injection, FaultError> {
         let profile = format!("link = \"shop -> store\"\n{profile}");
-        inject(&fault(kind(&profile)), &self.pipeline, 1)
-            .await
-            .expect("injected")
+        inject(&fault(kind(&profile)), &self.pipeline, 1).await
     }
 }
 
@@ -155,7 +168,7 @@ async fn who_has_moved_is_found_once_dns_knows() {
     assert_eq!(injection.felt().await.expect("counted").count, 1);
     assert!(stage.spared.is_served().await);
     let new = SocketAddr::from(([127, 0, 0, 2], stage.hurt.entry.port()));
-    let there = tokio::net::TcpStream::connect(new).await;
+    let there = TcpStream::connect(new).await;
     assert!(there.is_ok(), "{there:?}");
 
     let report = injection.heal().await.expect("healed");
@@ -176,4 +189,33 @@ async fn a_server_may_move_twice() {
         injection.heal().await.expect("healed");
         assert!(stage.hurt.is_served().await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_address_misleads_nobody_so_long_as_somebody_accepts_there() {
+    let stage = Stage::set().await;
+    let mut injection = stage.inject("kind = \"address_moved\"").await;
+    let still_there = TcpListener::bind(stage.hurt.entry).await.expect("free");
+    assert!(!stage.hurt.is_served().await);
+    assert_eq!(injection.felt().await.expect("counted").count, 0);
+    drop(still_there);
+    assert_eq!(injection.felt().await.expect("counted").count, 1);
+
+    // Answers that came after the healing were true.
+    injection.heal().await.expect("healed");
+    assert!(stage.hurt.is_served().await);
+    assert_eq!(injection.felt().await.expect("counted").count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_server_cannot_move_all_stay() {
+    let stage = Stage::set().await;
+    let beside = SocketAddr::from(([127, 0, 0, 2], stage.second.port()));
+    let _taken = TcpListener::bind(beside).await.expect("free");
+    let refusal = stage.try_to_inject("kind = \"address_moved\"").await;
+    let refusal = refusal.expect_err("the second server cannot move");
+    assert!(refusal.to_string().contains("store-2"), "{refusal}");
+    assert!(stage.hurt.is_served().await);
+    assert!(stage.spared.is_served().await);
+    assert!(TcpStream::connect(stage.second).await.is_ok());
 }

@@ -13,10 +13,8 @@ use firedrill::{
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use service_kit::{
-    service::Service,
-    testing::{self, TestDatabase},
-};
+use service_kit::service::Service;
+use service_testing::TestDatabase;
 
 use super::{fault, felt_by, kind, pipeline::SmallPipeline, proxies::Proxies};
 
@@ -48,10 +46,10 @@ impl Stage {
         };
         let certificate_file = file("certificate.pem", certificate.cert.pem());
         let key_file = file("key.pem", certificate.signing_key.serialize_pem());
-        let database = testing::database(&[]).await;
+        let database = service_testing::database(&[]).await;
         let ports = [(); 2].map(|()| Ports::new().reserve().expect("a free port"));
         let (control, directly) = (ports[0].address(), ports[1].address());
-        let provider = testing::start(
+        let provider = service_testing::start(
             "payment-provider",
             &[
                 ("LISTEN_HTTP", &control.to_string()),
@@ -120,7 +118,7 @@ impl Stage {
     }
 
     async fn stop(self) {
-        testing::stop(&self.provider).await;
+        service_testing::stop(&self.provider).await;
     }
 }
 

@@ -9,7 +9,6 @@ use service_kit::{
     health::Health,
     http::{TlsFiles, operations},
     metrics::Metrics,
-    testing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -119,7 +118,7 @@ async fn serve_with_database(address: SocketAddr, follows_password: bool) {
     let settings = settings
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    let _serving = testing::start(
+    let _serving = service_testing::start(
         "victim",
         &settings,
         DatabaseSettings::read,
@@ -140,7 +139,7 @@ async fn serve_tls(reloads: bool) {
     let settings = settings
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    testing::start(
+    service_testing::start(
         "victim",
         &settings,
         TlsFiles::read,

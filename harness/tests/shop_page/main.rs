@@ -37,6 +37,7 @@ fn request(directory: &Path) -> PipelineRequest {
         without: Vec::new(),
         settings: Default::default(),
         replicas: Default::default(),
+        in_background: false,
         cancel: CancellationToken::new(),
     }
 }

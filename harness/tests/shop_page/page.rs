@@ -146,6 +146,17 @@ async fn buy_with_the_keyboard(page: &Page, folder: &Path) {
     look(page, folder, "ordered").await;
 }
 
+/// The version that the page said it had shown each time that it asked about the order; 0 where it said none.
+async fn versions_told(page: &Page) -> Vec<u64> {
+    let told = "performance.getEntriesByType('resource').filter(e => e.name.includes('/orders/')) \
+                .map(e => Number(new URL(e.name).searchParams.get('seen')))";
+    let told = ask(page, told).await;
+    let told = told.as_array().expect("a list");
+    told.iter()
+        .map(|one| one.as_u64().expect("a number"))
+        .collect()
+}
+
 /// Everything that the page says of the order from now on is kept in the page.
 async fn record_words(page: &Page) {
     let record = "window.said = []; \
@@ -176,6 +187,9 @@ async fn a_purchase_with_the_keyboard_alone_at_any_width_and_in_any_colours() {
             .expect("the shop");
         record_words(&page).await;
         buy_with_the_keyboard(&page, &pictures(folder.path())).await;
+        let told = versions_told(&page).await;
+        assert_eq!(told.first(), Some(&2), "that of the purchase's answer");
+        assert!(told.is_sorted(), "{told:?}");
         let said = ask(&page, "said").await;
         let said: Vec<&str> = said
             .as_array()

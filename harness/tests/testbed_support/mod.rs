@@ -6,7 +6,8 @@ pub(crate) mod component;
 use std::{path::Path, sync::Arc};
 
 use firedrill::testbed::local::{
-    lease::{self, RunFolder},
+    lease::RunFolder,
+    place,
     ports::Ports,
     postgres::{Cluster, ClusterPlan, PostgresSource, Programs, server_user},
     processes::Processes,
@@ -17,7 +18,7 @@ pub(crate) async fn start_cluster(
     source: PostgresSource,
     cache: &Path,
 ) -> (Cluster, Processes, RunFolder) {
-    let run = RunFolder::claim(&lease::runs_folder()).expect("a run folder");
+    let run = RunFolder::claim(&place::runs_folder()).expect("a run folder");
     let processes = Processes::start().expect("a keeper");
     let user = server_user();
     let silent = Arc::new(|_: &str| {}) as _;

@@ -9,5 +9,7 @@ service_kit::defences! {
         BackoffOn429 = "backoff-on-429",
         /// Prices and stock are read anew when they turn out to be old.
         RevalidateCache = "revalidate-cache",
+        /// Customers send nothing to somebody who cannot prove to be the shop: browsers are told never to let them.
+        TlsVerify = "tls-verify",
     }
 }

@@ -41,7 +41,8 @@ pub fn routes(config: &Config) -> anyhow::Result<Router> {
             page_config.clone(),
         )
     };
-    let protect = move |request, next: Next| protect(policy.clone(), request, next);
+    let verify = config.defences.on(Defence::TlsVerify);
+    let protect = move |request, next: Next| protect(policy.clone(), verify, request, next);
     Ok(routes
         .route("/config.json", get(served))
         .layer(middleware::from_fn(protect)))
@@ -74,14 +75,25 @@ fn content_security_policy(config: &Config) -> String {
     )
 }
 
-async fn protect(policy: HeaderValue, request: axum::extract::Request, next: Next) -> Response {
+async fn protect(
+    policy: HeaderValue,
+    verify: bool,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     let text = HeaderValue::from_static;
-    let headers: [(HeaderName, HeaderValue); 6] = [
+    if verify {
+        // With it nobody can be talked into going on past a certificate that is not to be believed (RFC 6797, 12.1).
+        let for_a_year = text("max-age=31536000");
+        response
+            .headers_mut()
+            .insert(header::STRICT_TRANSPORT_SECURITY, for_a_year);
+    }
+    let headers: [(HeaderName, HeaderValue); 5] = [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, text("nosniff")),
         (header::REFERRER_POLICY, text("no-referrer")),
-        (header::STRICT_TRANSPORT_SECURITY, text("max-age=31536000")),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             text("same-origin"),

@@ -8,7 +8,6 @@ use rcgen::{CertificateParams, KeyPair, SanType};
 use serde_json::Value;
 use service_kit::service::{Common, Service};
 use service_kit::settings::Settings;
-use service_kit::testing;
 use tempfile::TempDir;
 
 struct Shop {
@@ -120,7 +119,7 @@ async fn every_file_that_the_page_names_is_served_and_nothing_runs_inside_it() {
         );
     }
     assert_eq!(shop.get("/nothing").await.status(), 404);
-    testing::stop(&shop.service).await;
+    service_testing::stop(&shop.service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,5 +142,5 @@ async fn the_page_is_told_where_to_order_and_which_protections_are_on() {
         ),
         (&Value::from(false), &Value::from(true), &Value::from(true))
     );
-    testing::stop(&shop.service).await;
+    service_testing::stop(&shop.service).await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use contracts::topic;
 use kafka_broker::{Broker, BrokerConfig};
-use service_kit::testing::{Program, eventually};
+use service_testing::{Program, eventually};
 use support::{Warehouse, paid};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_inventory-service");

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use contracts::OrderEventKind as Kind;
 use notification_service::FAIL_POINTS;
-use service_kit::testing::Program;
+use service_testing::Program;
 use support::{Surroundings, event_of};
 use uuid::Uuid;
 

@@ -7,6 +7,7 @@ use service_kit::defences::Defences;
 use service_kit::kafka::KafkaSettings;
 use service_kit::settings::Settings;
 
+use crate::copies::CopyLimits;
 use crate::defences::Defence;
 use crate::intake::Bounds;
 use crate::store::{Isolation, StoreSettings};
@@ -28,6 +29,8 @@ pub struct Config {
     pub outbox_batch: i64,
     /// How strictly transactions are kept apart.
     pub isolation: Isolation,
+    /// How long, and for how many orders, what was read is shown to whoever asks again.
+    pub copies: CopyLimits,
     /// How many messages may wait in the outbox before orders are refused.
     pub intake: Bounds,
     /// How often they are counted.
@@ -53,6 +56,10 @@ impl Config {
             database: as_defended(DatabaseSettings::read(settings), &defences),
             kafka: KafkaSettings::read(settings),
             isolation: isolation(settings),
+            copies: CopyLimits {
+                age: settings.duration_ms("STATUS_AGE_MS", 1_000),
+                count: settings.number("STATUS_COPIES", 10_000, 1..=1_000_000),
+            },
             intake: bounds(settings),
             intake_look: settings.duration_ms("INTAKE_LOOK_MS", 100),
             schema_look: settings.duration_ms("SCHEMA_LOOK_MS", 500),
@@ -68,6 +75,7 @@ impl Config {
         StoreSettings {
             database: self.database.clone(),
             isolation: self.isolation,
+            copies: self.copies,
             message_limit: self.kafka.message_bytes as usize,
         }
     }

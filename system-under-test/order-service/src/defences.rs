@@ -11,6 +11,8 @@ service_kit::defences! {
         PriceCheck = "price-check",
         /// A state is only written over the version that was read, and only along legal transitions.
         VersionCheck = "version-check",
+        /// Who has seen a version of an order is never shown an older one; off, whatever this instance read last.
+        ReadYourWrites = "read-your-writes",
         /// A transaction that was the victim of a deadlock is run again; off, it is given up.
         DeadlockRetry = "deadlock-retry",
         /// A transaction that could not be put in a row with another one is run again; off, it is given up.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kafka_broker::{Broker, BrokerConfig};
 use serde_json::Value;
-use service_kit::testing::{self, Program};
+use service_testing::Program;
 use support::{Shop, order};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_order-service");
@@ -159,7 +159,7 @@ async fn killed_between_order_and_audit_it_leaves_neither() {
     assert_eq!(program.ask("POST", "/orders", &order("r")).await, None);
     assert_eq!(program.ended().await.signal(), Some(SIGKILL));
     let rows = "select (select count(*) from orders) + (select count(*) from audit) + (select count(*) from outbox)";
-    testing::eventually("the transaction is rolled back", async || {
+    service_testing::eventually("the transaction is rolled back", async || {
         around.shop.count(rows).await == 0
     })
     .await;
@@ -193,7 +193,7 @@ async fn while_its_password_is_refused_it_takes_nothing_and_says_why_and_no_pass
         (503, &"overloaded".into())
     );
     let mut said = answer.to_string();
-    testing::eventually("it says that it is not ready", async || {
+    service_testing::eventually("it says that it is not ready", async || {
         let answer = program.ask("GET", "/health/ready", "").await;
         let (status, readiness) = answer.expect("an answer");
         said.push_str(&readiness.to_string());
@@ -203,7 +203,7 @@ async fn while_its_password_is_refused_it_takes_nothing_and_says_why_and_no_pass
     assert!(said.contains("database: it refuses the password"), "{said}");
 
     std::fs::write(&file, "secret-2").expect("written");
-    testing::eventually("orders are taken again", async || {
+    service_testing::eventually("orders are taken again", async || {
         place("afterwards").await.0 == 201
     })
     .await;

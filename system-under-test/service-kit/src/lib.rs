@@ -16,7 +16,6 @@
 //! * [`token`]: signed tokens, ES256 only.
 //! * [`service`]: the life of the process; `main` calls [`service::run`].
 //! * [`jitter`]: a little disorder for pauses.
-//! * `testing` (feature `testing`): a private PostgreSQL for tests.
 //!
 //! What is not here: anything that knows what an order is.
 
@@ -34,7 +33,5 @@ pub mod names;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
-#[cfg(feature = "testing")]
-pub mod testing;
 pub mod token;
 pub mod trace;

@@ -7,7 +7,6 @@ use service_kit::database::{DatabaseSettings, SqlState, had_no_connection, migra
 use service_kit::service::{Common, Service};
 use service_kit::settings::Settings;
 use service_kit::shutdown::Shutdown;
-use service_kit::testing;
 use sqlx::PgPool;
 
 const MIGRATIONS: [(&str, &str); 1] = [(
@@ -28,7 +27,7 @@ fn settings(url: &str) -> DatabaseSettings {
 
 #[tokio::test]
 async fn embedded_migrations_and_files_of_the_same_name_agree() {
-    let database = testing::database(&MIGRATIONS).await;
+    let database = service_testing::database(&MIGRATIONS).await;
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in MIGRATIONS {
         std::fs::write(folder.path().join(name), text).expect("written");
@@ -52,7 +51,7 @@ async fn embedded_migrations_and_files_of_the_same_name_agree() {
 
 #[tokio::test]
 async fn an_exhausted_pool_refuses_quickly_and_slow_statements_are_ended() {
-    let database = testing::database(&MIGRATIONS).await;
+    let database = service_testing::database(&MIGRATIONS).await;
     let pool = settings(&database.url).pool("tests");
     let slow = sqlx::query("select pg_sleep(10)")
         .execute(&pool)
@@ -128,7 +127,7 @@ async fn is_refused(service: &Service) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_changes_is_taken_up_without_a_restart_where_that_is_wanted() {
-    let database = testing::database(&MIGRATIONS).await;
+    let database = service_testing::database(&MIGRATIONS).await;
     let url = database.with_login("secret-1").await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
@@ -138,26 +137,26 @@ async fn a_password_that_changes_is_taken_up_without_a_restart_where_that_is_wan
     assert!(is_ready(&follower).await && is_ready(&stubborn).await);
     for password in ["secret-2", "secret-3"] {
         database.change_password(password).await;
-        testing::eventually("the old password is refused", async || {
+        service_testing::eventually("the old password is refused", async || {
             is_refused(&follower).await && is_refused(&stubborn).await
         })
         .await;
         // What is no password changes nothing.
         replace(&file, "");
         replace(&file, password);
-        testing::eventually("the new password is taken up", async || {
+        service_testing::eventually("the new password is taken up", async || {
             is_ready(&follower).await
         })
         .await;
         assert!(is_refused(&stubborn).await, "it keeps what it read");
     }
-    testing::stop(&follower).await;
-    testing::stop(&stubborn).await;
+    service_testing::stop(&follower).await;
+    service_testing::stop(&stubborn).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_starts_with_a_password_that_is_refused_waits_for_the_right_one() {
-    let database = testing::database(&MIGRATIONS).await;
+    let database = service_testing::database(&MIGRATIONS).await;
     let url = database.with_login("secret-2").await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
@@ -165,7 +164,7 @@ async fn who_starts_with_a_password_that_is_refused_waits_for_the_right_one() {
     let (service, pool) = service(&url, &file, true);
     let shutdown = service.shutdown.clone();
     let migrating = tokio::spawn(async move { migrate(&pool, &MIGRATIONS, &shutdown).await });
-    testing::eventually("the password is refused", async || {
+    service_testing::eventually("the password is refused", async || {
         is_refused(&service).await
     })
     .await;
@@ -175,5 +174,5 @@ async fn who_starts_with_a_password_that_is_refused_waits_for_the_right_one() {
     let migrated = migrated.expect("in time").expect("no panic");
     migrated.expect("nothing to do");
     assert!(is_ready(&service).await);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }

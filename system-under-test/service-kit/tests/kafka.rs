@@ -11,7 +11,6 @@ use service_kit::kafka::{
     Consumption, Failure, KafkaSettings, Outgoing, Producer, Received, Work, consume,
 };
 use service_kit::service::Service;
-use service_kit::testing;
 use service_kit::trace::Trace;
 
 const TOPIC: &str = "work";
@@ -99,8 +98,9 @@ impl Fixture {
                 .check_joined(&service.health);
             Ok(())
         };
-        let service = testing::start("tests", &self.values(), KafkaSettings::read, start).await;
-        testing::eventually("the consumer joins", async || {
+        let service =
+            service_testing::start("tests", &self.values(), KafkaSettings::read, start).await;
+        service_testing::eventually("the consumer joins", async || {
             service.health.readiness().await.ready
         })
         .await;
@@ -178,7 +178,7 @@ async fn every_message_is_worked_on_in_order_and_committed() {
         *expected += 1;
     }
     assert_eq!(work.seen().len(), 100);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +214,7 @@ async fn what_cannot_be_processed_is_parked_and_those_behind_go_on() {
         .filter(|(_, offset)| *offset == 2)
         .count();
     assert_eq!(attempts, 3, "bounded attempts");
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,7 +241,7 @@ async fn trouble_that_is_not_the_messages_fault_never_parks_it() {
             .expect("the topic is there")
             .is_empty()
     );
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 /// Deliveries of one message whose work takes longer than a member may go without polling.
@@ -267,7 +267,7 @@ async fn deliveries_of_slow_work(poll_while_working: bool) -> usize {
         )
         .await;
     fixture.wait_until_committed().await;
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
     work.seen().len()
 }
 
@@ -298,10 +298,10 @@ async fn lag_while_in_work(commit_after_work: bool) -> i64 {
             work.clone(),
         )
         .await;
-    testing::eventually("work begins", async || !work.seen().is_empty()).await;
+    service_testing::eventually("work begins", async || !work.seen().is_empty()).await;
     let lag = fixture.uncommitted(&fixture.broker);
     fixture.wait_until_committed().await;
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
     lag
 }
 
@@ -320,7 +320,7 @@ async fn members_come_and_go_and_nothing_is_left_behind() {
         fixture.append(number % 8, "x");
     }
     let second = fixture.consumer(consumption(), work.clone()).await;
-    testing::stop(&first).await;
+    service_testing::stop(&first).await;
     for number in 0..80 {
         fixture.append(number % 8, "x");
     }
@@ -329,7 +329,7 @@ async fn members_come_and_go_and_nothing_is_left_behind() {
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), 480);
-    testing::stop(&second).await;
+    service_testing::stop(&second).await;
 }
 
 /// Copies in the topic when the acknowledgement of one record is lost.
@@ -408,7 +408,7 @@ async fn the_trace_travels_with_the_record() {
         .expect("in time")
         .expect("a trace");
     assert_eq!(received.id(), trace.id());
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -432,8 +432,8 @@ async fn how_far_a_consumer_is_behind_is_shown_until_it_has_caught_up() {
         let text = service.metrics.text().expect("metrics");
         text.contains(&format!("kafka_lag{{topic=\"work\"}} {lag}\n"))
     };
-    testing::eventually("the lag is shown", async || shows("5").await).await;
+    service_testing::eventually("the lag is shown", async || shows("5").await).await;
     waits.store(false, Ordering::Release);
-    testing::eventually("the lag is gone", async || shows("0").await).await;
-    testing::stop(&service).await;
+    service_testing::eventually("the lag is gone", async || shows("0").await).await;
+    service_testing::stop(&service).await;
 }

@@ -1,11 +1,11 @@
 //! Turning operations and facts into rows.
 
 use super::{AllNames, History, Rows};
-use crate::record::{Fact, Operation, Outcome};
+use crate::record::{Fact, Look, Operation, Outcome};
 use crate::row::{
-    AuditRow, ChargeRow, ClaimRow, DashboardRow, LineRow, MessageRow, MoveRow, OperationRow,
-    OrderRow, OutcomeRow, ParkedRow, ProcessedRow, ProgressRow, RefundRow, RequestsRow, ShownRow,
-    StockRow, ToldRow, Window,
+    AuditRow, ChargeRow, ClaimRow, DashboardRow, LineRow, LookRow, MessageRow, MoveRow,
+    OperationRow, OrderRow, OutcomeRow, ParkedRow, ProcessedRow, ProgressRow, RefundRow,
+    RequestsRow, ShownRow, StockRow, ToldRow, Window,
 };
 
 impl History {
@@ -36,6 +36,18 @@ impl History {
                 Outcome::Refused { reason } => OutcomeRow::Refused(names.words.key(reason)),
                 Outcome::Unknown { reason } => OutcomeRow::Unknown(names.words.key(reason)),
             },
+        });
+    }
+
+    pub(super) fn push_look(&mut self, look: &Look) {
+        let names = &mut self.names;
+        self.rows.looks.push(LookRow {
+            order: names.orders.key(&look.order_id),
+            customer: names.words.key(&look.customer),
+            asked_us: look.asked_us,
+            answered_us: look.answered_us,
+            state: names.words.key(&look.state),
+            version: look.version,
         });
     }
 

@@ -2,7 +2,8 @@
 //! benchmark makes it large.
 
 use firedrill_oracle::record::{
-    DrillHeader, Fact, FactKind, JOURNAL_SCHEMA, Operation, OrderLine, Outcome, Record, Settlement,
+    DrillHeader, Fact, FactKind, JOURNAL_SCHEMA, Look, Operation, OrderLine, Outcome, Record,
+    Settlement,
 };
 
 /// What becomes of an order.
@@ -187,6 +188,7 @@ impl Pipeline {
                 quantity: *quantity,
             });
         }
+        self.follow(number, order_id, states);
         for (index, state) in states.iter().enumerate() {
             let at_ms = self.show(number, index, state, amount_minor);
             self.facts.push(Fact::AuditEntry {
@@ -203,6 +205,21 @@ impl Pipeline {
         }
         if purchase.fate != Fate::Cancelled {
             self.pay(number, order_id, purchase);
+        }
+    }
+
+    /// The customer looks at every state that the order comes to. Not every shop says versions.
+    fn follow(&mut self, number: usize, order_id: &str, states: &[&str]) {
+        for (version, state) in (1_i64..).zip(states) {
+            self.now_us += 20_000;
+            self.records.push(Record::Look(Look {
+                order_id: order_id.to_owned(),
+                customer: format!("customer-{}", number % 50),
+                asked_us: self.now_us,
+                answered_us: self.now_us + 4_000,
+                state: (*state).to_owned(),
+                version: (!number.is_multiple_of(3)).then_some(version),
+            }));
         }
     }
 

@@ -8,7 +8,9 @@ use super::{Drill, DrillError, PROGRESS_INTERVAL, in_words};
 use crate::{
     system::Product,
     testbed::Pipeline,
-    workload::{Client, Customers, Generator, Habits, Identity, Outside, Pace},
+    workload::{
+        Client, Customers, Generator, Habits, Identity, Outside, Pace, customers::JournalSink,
+    },
 };
 
 /// How long customers wait for an answer.
@@ -16,15 +18,6 @@ const CUSTOMER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a step may wait for customers to have made so many attempts.
 const ATTEMPTS_LIMIT: Duration = Duration::from_secs(60);
-
-/// How customers reach a pipeline.
-fn outside(pipeline: &dyn Pipeline) -> Outside {
-    Outside {
-        certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
-        patience: CUSTOMER_PATIENCE,
-        name_server: pipeline.customers_name_server(),
-    }
-}
 
 impl Drill {
     /// Lets customers come until they are stopped.
@@ -41,7 +34,7 @@ impl Drill {
                     .into(),
             ));
         }
-        let sink = self.operation_sink();
+        let sink = self.journal_sink();
         self.customers.push(Customers::start(
             client, identity, generator, pace, habits, self.clock, sink,
         ));
@@ -130,7 +123,7 @@ impl Drill {
         let intents = (0..count)
             .map(|number| generator.intent(lines(number), habits.with_key))
             .collect();
-        let sink = self.operation_sink();
+        let sink = self.journal_sink();
         let identity = self.identity()?;
         let customers =
             Customers::start_at_once(client, identity, intents, habits, self.clock, sink);
@@ -199,11 +192,23 @@ impl Drill {
         }
     }
 
+    /// How customers reach a pipeline.
+    fn outside(&self, pipeline: &dyn Pipeline) -> Outside {
+        let without = self.arrangement.without_as_well(&self.order.without);
+        Outside {
+            certificate_authority_pem: pipeline.certificate_authority_pem().to_owned(),
+            patience: CUSTOMER_PATIENCE,
+            name_server: pipeline.customers_name_server(),
+            verifies: self.run.topology.customers_verify(&without),
+        }
+    }
+
     fn client_and_generator(&mut self) -> Result<(Client, Generator), DrillError> {
         self.groups_of_customers += 1;
         let running = self.running()?;
         let entry_url = running.pipeline.entry_url();
-        let client = Client::new(&entry_url, &outside(&*running.pipeline)).map_err(in_words)?;
+        let outside = self.outside(&*running.pipeline);
+        let client = Client::new(&entry_url, &outside).map_err(in_words)?;
         let prefix = format!("{}-{}", self.order.short_name(), self.groups_of_customers);
         let seed = self.order.seed.wrapping_add(self.groups_of_customers);
         Ok((
@@ -225,16 +230,14 @@ impl Drill {
             let control = instances
                 .first()
                 .and_then(|instance| pipeline.address(instance, "http"));
-            let identity = Identity::new(&url, &outside(&**pipeline), control);
+            let identity = Identity::new(&url, &self.outside(&**pipeline), control);
             self.identity = Some(Arc::new(identity.map_err(in_words)?));
         }
         Ok(self.identity.clone())
     }
 
-    pub(super) fn operation_sink(
-        &self,
-    ) -> Arc<dyn Fn(firedrill_oracle::record::Operation) + Send + Sync> {
+    pub(super) fn journal_sink(&self) -> JournalSink {
         let recorder = self.recorder.clone();
-        Arc::new(move |operation| recorder.write(&Record::Operation(operation)))
+        Arc::new(move |record| recorder.write(&record))
     }
 }

@@ -16,7 +16,7 @@ impl Drill {
     pub async fn shopper_opens_the_shop(&mut self) -> Result<(), DrillError> {
         self.run.ask_for_a_browser()?;
         self.ensure_running().await?;
-        let sink = self.operation_sink();
+        let sink = self.journal_sink();
         let pipeline = &self.running()?.pipeline;
         let Some(url) = pipeline.page_url() else {
             return Err(DrillError::Harness(
@@ -63,6 +63,15 @@ impl Drill {
     /// As [`Drill::shopper_buys`].
     pub async fn shopper_sees(&mut self, state: &str) -> Result<(), DrillError> {
         self.shop(async |shopper| shopper.page.wait_for_state(state).await)
+            .await
+    }
+
+    /// Waits until the shopper can read these words in the page.
+    ///
+    /// # Errors
+    /// As [`Drill::shopper_buys`].
+    pub async fn shopper_reads(&mut self, words: &str) -> Result<(), DrillError> {
+        self.shop(async |shopper| shopper.page.wait_for_words(words).await)
             .await
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Both are started by the keeper like every other child, so that they end with the harness however that ends. A browser
 //! trusts the drill's certificate authority because that stands in its profile's certificate database, as an administrator
-//! would put it there; nothing about certificates is switched off.
+//! would put it there; it verifies certificates unless the defence that lets customers do so is off.
 
 use std::{
     collections::BTreeMap,
@@ -112,6 +112,8 @@ pub(super) struct Browsers {
     folder: PathBuf,
     /// Whom they ask where names are, over HTTPS; none where names are not used.
     name_server_url: Option<String>,
+    /// Whether they verify who answers.
+    verify: bool,
     running: Mutex<Vec<Running>>,
 }
 
@@ -125,10 +127,11 @@ struct Running {
 
 impl Browsers {
     /// None yet; profiles and logs will lie in the drill's folder.
-    pub(super) fn new(folder: PathBuf, name_server_url: Option<String>) -> Self {
+    pub(super) fn new(folder: PathBuf, name_server_url: Option<String>, verify: bool) -> Self {
         Self {
             folder,
             name_server_url,
+            verify,
             running: Mutex::default(),
         }
     }
@@ -158,7 +161,7 @@ impl Browsers {
             infrastructure.ports.reserve()?,
         ];
         let (debugger, driver) = (ports[0].address(), ports[1].address());
-        let chromium = making.chromium(&programs, debugger).await?;
+        let chromium = making.chromium(&programs, debugger, self.verify).await?;
         let mut running = Running {
             processes: vec![chromium],
             profile: making.profile.clone(),
@@ -280,6 +283,7 @@ impl Making<'_> {
         &self,
         programs: &Programs,
         debugger: SocketAddr,
+        verify: bool,
     ) -> Result<Process, TestbedError> {
         let mut arguments: Vec<OsString> = vec![
             format!("--remote-debugging-port={}", debugger.port()).into(),
@@ -289,6 +293,9 @@ impl Making<'_> {
             )
             .into(),
         ];
+        if !verify {
+            arguments.push("--ignore-certificate-errors".into());
+        }
         arguments.extend(CHROMIUM_ARGUMENTS.map(OsString::from));
         self.start(&programs.chromium, arguments).await
     }

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     LocalOptions, build, cache,
     lease::RunFolder,
+    place,
     ports::Ports,
     postgres::{Cluster, ClusterPlan, DatabasePlan, Databases, Programs, server_user},
     processes::Processes,
@@ -119,9 +120,20 @@ fn install_tls_provider() {
 }
 
 async fn sweep_dead_runs(options: &LocalOptions) {
-    let runs = options.runs_folder.clone();
-    let report = tokio::task::spawn_blocking(move || sweep::sweep(&runs)).await;
-    let report = report.unwrap_or_default();
+    // An earlier run may have found more room in the one place or in the other.
+    let mut places = vec![options.runs_folder.clone()];
+    let usual = place::runs_folders();
+    if usual.contains(&options.runs_folder) {
+        places = usual.to_vec();
+    }
+    let sweeping = tokio::task::spawn_blocking(move || {
+        let mut report = sweep::CleanReport::default();
+        for runs in places {
+            report.add(sweep::sweep(&runs));
+        }
+        report
+    });
+    let report = sweeping.await.unwrap_or_default();
     if !report.runs.is_empty() || !report.processes.is_empty() {
         tracing::info!(
             runs = report.runs.len(),

@@ -21,7 +21,7 @@ use super::{
 use crate::testbed::{Exit, Signal, TestbedError};
 
 /// How often an instance that starts is asked whether it is ready.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(40);
 /// How long one answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How much of an answer a message repeats, in characters.
@@ -186,6 +186,20 @@ impl Instance {
         })
     }
 
+    /// Waits until it gives any answer at all, or has ended.
+    pub(super) async fn answers(&self, client: &reqwest::Client) {
+        let seen = self.life.state().exits.len();
+        let asking = async {
+            while !has_answered(&self.plan.probe, client).await {
+                tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            }
+        };
+        tokio::select! {
+            () = asking => {}
+            _ = self.ended_since(seen) => {}
+        }
+    }
+
     async fn ended_since(&self, seen: usize) -> Exit {
         if self.life.state().process.is_none() && seen > 0 {
             return self.wait_for_exit(seen - 1).await;
@@ -284,6 +298,17 @@ async fn ask(probe: &Probe, client: &reqwest::Client) -> Result<(), String> {
             }
             Ok(())
         }
+    }
+}
+
+/// Whether it is there, ready or not.
+async fn has_answered(probe: &Probe, client: &reqwest::Client) -> bool {
+    match probe {
+        Probe::Url(url) => {
+            let asked = client.get(url).timeout(ANSWER_LIMIT).send();
+            asked.await.is_ok()
+        }
+        Probe::Ports(_) => ask(probe, client).await.is_ok(),
     }
 }
 

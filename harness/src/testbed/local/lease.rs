@@ -1,6 +1,6 @@
 //! What a run holds on this machine.
 //!
-//! Everything of a run lies in one private folder with a short path, `/tmp/firedrill-<uid>/<pid>-<start time>-<n>`.
+//! Everything of a run lies in one private folder with a short path, `<place>/firedrill-<uid>/<pid>-<start time>-<n>`.
 //! Its `owner` file names the process and is locked as long as that lives; the kernel releases the lock at death,
 //! however it comes. Every process of the run carries the folder's path in its environment (`FIREDRILL_RUN`).
 
@@ -33,12 +33,6 @@ pub struct RunFolder {
     path: PathBuf,
     pub(super) removed: AtomicBool,
     _locked_owner: File,
-}
-
-/// Where runs keep their folders: `/tmp/firedrill-<uid>`, short because unix sockets allow only 107 bytes.
-#[must_use]
-pub fn runs_folder() -> PathBuf {
-    PathBuf::from(format!("/tmp/firedrill-{}", getuid().as_raw()))
 }
 
 impl RunFolder {
@@ -141,7 +135,7 @@ pub(super) fn lock_runs(runs: &Path) -> io::Result<File> {
     {
         return Err(error);
     }
-    // Anybody may make a folder in /tmp: it must be ours, and no link to elsewhere.
+    // Anybody may make a folder in such a place: it must be ours, and no link to elsewhere.
     let found = fs::symlink_metadata(runs)?;
     if !found.is_dir() || found.uid() != getuid().as_raw() || found.mode() & 0o022 != 0 {
         return Err(io::Error::other(

@@ -183,6 +183,7 @@ SHOP_ADMIN = "{link:shop/admin}"
             without: Vec::new(),
             settings: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            in_background: false,
             cancel: tokio_util::sync::CancellationToken::new(),
         }
     }

@@ -3,7 +3,7 @@
 //! What is expensive is started once and shared ([`Infrastructure`]); every drill gets databases, a broker, proxies,
 //! ports and processes of its own, so that drills run in parallel and leave nothing behind. In reading order:
 //!
-//! * [`lease`]: what a run holds on this machine. [`sweep`]: what dead runs left is removed.
+//! * [`place`], [`lease`]: where a run keeps its folder, and what it holds on this machine. [`sweep`]: what dead runs left is removed.
 //! * [`ports`]: ports that stay ours. [`processes`]: children that cannot outlive the harness; `warden`: theirs.
 //! * [`build`], [`cache`]: binaries, and what is kept from run to run. [`certificates`]: those of one drill.
 //! * [`postgres`]: the server, and databases copied ahead of need.
@@ -27,6 +27,7 @@ mod names;
 mod object_store;
 pub mod password_files;
 mod pipeline;
+pub mod place;
 pub mod ports;
 pub mod postgres;
 mod prepare;
@@ -85,7 +86,7 @@ impl LocalOptions {
     pub fn new(topology: Arc<Topology>) -> Result<Self, TestbedError> {
         Ok(Self {
             topology,
-            runs_folder: lease::runs_folder(),
+            runs_folder: place::runs_folder(),
             cache: None,
             postgres: PostgresSource::from_environment()?,
             spare_databases: 2,
@@ -172,7 +173,10 @@ impl Testbed for LocalTestbed {
 /// `all`, also the caches (pre-made clusters, fetched programs), unless a run lives that may need them.
 #[must_use]
 pub fn clean(all: bool) -> CleanReport {
-    let mut report = sweep::sweep(&lease::runs_folder());
+    let mut report = CleanReport::default();
+    for runs in place::runs_folders() {
+        report.add(sweep::sweep(&runs));
+    }
     if all {
         match cache::folder() {
             Ok(folder) if report.spared.is_empty() => cache::remove(&folder, &mut report),

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{
-    FutureExt,
+    FutureExt, StreamExt, TryStreamExt,
     future::{BoxFuture, join_all, try_join_all},
+    stream,
 };
 
 use super::{
@@ -51,6 +52,12 @@ pub(super) struct LocalPipeline {
     browsers: Browsers,
 }
 
+/// Instances that start at the same time while somebody else is at work: a start takes a processor for as long as it
+/// lasts, and many at once would take them all.
+const STARTED_AT_ONCE_IN_BACKGROUND: usize = 2;
+/// How long the next instance waits for one that started in the background and says nothing.
+const NEXT_AFTER: Duration = Duration::from_secs(1);
+
 impl LocalPipeline {
     /// Starts every instance and waits until all are ready. Nothing is left of it when that fails or is cancelled.
     pub(super) async fn start(
@@ -64,7 +71,7 @@ impl LocalPipeline {
             () = cancelled.cancelled() => return Err(TestbedError::Interrupted),
         };
         let outcome = tokio::select! {
-            outcome = prepared.start_instances(ready_within) => outcome,
+            outcome = prepared.start_instances(request.in_background, ready_within) => outcome,
             () = cancelled.cancelled() => Err(TestbedError::Interrupted),
         };
         match outcome {
@@ -157,6 +164,7 @@ impl LocalPipeline {
                 instances.insert(name.clone(), Instance::new(plan));
             }
         }
+        let verify = topology.customers_verify(&request.without);
         Ok(Self {
             databases,
             infrastructure,
@@ -169,19 +177,41 @@ impl LocalPipeline {
             object_store,
             topic_prefix,
             ways_in,
-            browsers: Browsers::new(request.directory.clone(), names.https_url()),
+            browsers: Browsers::new(request.directory.clone(), names.https_url(), verify),
             names,
         })
     }
 
-    async fn start_instances(&self, ready_within: Duration) -> Result<(), TestbedError> {
+    /// Starts every instance, in the background a few at a time, and waits until all are ready.
+    async fn start_instances(
+        &self,
+        in_background: bool,
+        ready_within: Duration,
+    ) -> Result<(), TestbedError> {
         let processes = &self.infrastructure.processes;
         let client = &self.client;
-        let starting = self.instances.values().map(|instance| async move {
+        let start = async |instance: &Instance| {
             instance.start(processes).await?;
-            instance.ready(client, ready_within).await
-        });
-        try_join_all(starting).await.map(drop)
+            if in_background {
+                // Who says nothing until another one is there must not keep that one from being started.
+                let answering = instance.answers(client);
+                let _ = tokio::time::timeout(NEXT_AFTER, answering).await;
+            }
+            Ok(())
+        };
+        let starting: Vec<_> = self.instances.values().map(start).collect();
+        let at_once = if in_background {
+            STARTED_AT_ONCE_IN_BACKGROUND
+        } else {
+            self.instances.len()
+        };
+        stream::iter(starting)
+            .buffer_unordered(at_once.max(1))
+            .try_collect::<()>()
+            .await?;
+        let instances = self.instances.values();
+        let getting_ready = instances.map(|instance| instance.ready(client, ready_within));
+        try_join_all(getting_ready).await.map(drop)
     }
 
     async fn end(&self) -> Result<(), TestbedError> {

@@ -35,6 +35,26 @@ pub struct CleanReport {
     pub failures: Vec<String>,
 }
 
+impl CleanReport {
+    /// Adds what another clean-up found and did.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self {
+            runs,
+            processes,
+            shared_memory,
+            caches,
+            spared,
+            failures,
+        } = other;
+        self.runs.extend(runs);
+        self.processes.extend(processes);
+        self.shared_memory.extend(shared_memory);
+        self.caches.extend(caches);
+        self.spared.extend(spared);
+        self.failures.extend(failures);
+    }
+}
+
 /// Removes what dead runs left below `runs`: folders, processes that carry their mark, shared memory. Never touches a
 /// live run.
 #[must_use]

@@ -141,6 +141,25 @@ impl Page {
         Ok(())
     }
 
+    /// Waits until these words stand in the page.
+    ///
+    /// # Errors
+    /// They do not come.
+    pub async fn wait_for_words(&self, words: &str) -> Result<(), ShopError> {
+        let stand_there = format!(
+            "return document.body.innerText.includes({})",
+            Value::from(words)
+        );
+        let deadline = Instant::now() + PATIENCE;
+        while self.window.evaluate(&stand_there).await? != Value::Bool(true) {
+            if Instant::now() >= deadline {
+                return Err(self.not_shown(&format!("{words:?}")).await?);
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+        Ok(())
+    }
+
     /// Presses keys where the focus is.
     ///
     /// # Errors
@@ -161,17 +180,22 @@ impl Page {
                 return Ok(element);
             }
             if Instant::now() >= deadline {
-                let shown = self
-                    .window
-                    .evaluate("return document.body.innerText")
-                    .await?;
-                return Err(ShopError::NotShown {
-                    what: what.to_owned(),
-                    shown: shown.as_str().unwrap_or_default().replace('\n', " / "),
-                });
+                return Err(self.not_shown(what).await?);
             }
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
+    }
+
+    /// What was waited for in vain, and what the page shows instead.
+    async fn not_shown(&self, what: &str) -> Result<ShopError, ShopError> {
+        let shown = self
+            .window
+            .evaluate("return document.body.innerText")
+            .await?;
+        Ok(ShopError::NotShown {
+            what: what.to_owned(),
+            shown: shown.as_str().unwrap_or_default().replace('\n', " / "),
+        })
     }
 
     /// Takes a picture of the page.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use firedrill_oracle::record::{Operation, Outcome};
+use firedrill_oracle::record::{Operation, Outcome, Record};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     testbed::Browser,
     workload::{
-        customers::{CustomersReport, OperationSink, micros},
+        customers::{CustomersReport, JournalSink, micros},
         outcome::{self, Seen},
     },
 };
@@ -32,7 +32,7 @@ pub struct Shopper {
     traffic: Traffic,
     attempts: HashMap<String, u32>,
     report: CustomersReport,
-    sink: OperationSink,
+    sink: JournalSink,
     /// The drill's beginning, in seconds since 1970.
     began_wall_s: f64,
 }
@@ -47,7 +47,7 @@ impl Shopper {
         url: &str,
         customer: &str,
         clock: Instant,
-        sink: OperationSink,
+        sink: JournalSink,
     ) -> Result<Self, ShopError> {
         let page = Page::open(browser, url, WINDOW.0, WINDOW.1).await?;
         page.sign_in(customer).await?;
@@ -131,7 +131,7 @@ impl Shopper {
             .or_default();
         *count += 1;
         let started_us = whole_micros(attempt.began_wall_s - self.began_wall_s);
-        (self.sink)(Operation {
+        (self.sink)(Record::Operation(Operation {
             reference: attempt.order.reference,
             attempt: *count,
             customer: attempt.order.customer,
@@ -142,7 +142,7 @@ impl Shopper {
             amount_minor: attempt.order.amount_minor,
             forged: None,
             outcome,
-        });
+        }));
     }
 
     /// An answer with its body, which the browser keeps. Without it an accepted order cannot be named.

@@ -1,9 +1,10 @@
 //! One batch after the other.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::topic;
+use futures::{StreamExt, TryStreamExt, stream};
 use prometheus_client::metrics::counter::Counter;
 use service_kit::defences::Defences;
 use service_kit::kafka::{Bookmark, Bounds};
@@ -18,6 +19,17 @@ use crate::domain::counting::WindowTime;
 use crate::domain::{Claims, Content, Counted, ObjectName, claim, count, object};
 use crate::lake::{Lake, LakeError};
 use crate::store::{Build, Store, StoreError};
+
+/// Objects that are read at the same time.
+const READ_AT_ONCE: usize = 8;
+
+/// Runs in a row that found nothing new are counted and noted up to this number: a job that has nothing to do writes
+/// nothing.
+const IDLE_RUNS_AT_MOST: i32 = 10;
+
+/// How far the dashboards go is kept again after this time though it has not changed: whoever keeps it for us may have
+/// forgotten it.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How a batch is done.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +53,10 @@ pub struct Job {
     taken: Option<Taken>,
     /// What the last build said; none when it is not known.
     said: Option<Claims>,
-    idle_runs: i32,
+    /// What the database holds; none when it is not known.
+    idle_runs: Option<i32>,
+    /// What the bookmark was set to, and when.
+    kept: Option<(BTreeMap<i32, i64>, Instant)>,
     builds: Counter,
     failures: Counter,
 }
@@ -82,7 +97,8 @@ impl Job {
             pace,
             taken: None,
             said: None,
-            idle_runs: 0,
+            idle_runs: None,
+            kept: None,
             builds: metrics.counter("dashboard_builds", "Builds of the dashboards"),
             failures: metrics.counter("dashboard_batches_failed", "Batches that came to nothing"),
         }
@@ -111,7 +127,8 @@ impl Job {
     fn forget(&mut self) {
         self.taken = None;
         self.said = None;
-        self.idle_runs = 0;
+        self.idle_runs = None;
+        self.kept = None;
     }
 
     /// One batch: asks how far the topic goes, reads the objects that are new, and builds.
@@ -140,12 +157,7 @@ impl Job {
         let bounds = bounds.as_ref().map_err(String::as_str);
         let claims = claim(covered.coverage(), bounds, &found.damaged, honesty);
         let nothing_new = found.whole.is_empty() && self.said.as_ref() == Some(&claims);
-        self.idle_runs = if nothing_new {
-            self.idle_runs.saturating_add(1)
-        } else {
-            0
-        };
-        self.store.note_idle_runs(self.idle_runs).await?;
+        self.note_idle_runs(nothing_new).await?;
         if !nothing_new {
             let build = Build {
                 objects: &found.whole,
@@ -162,6 +174,11 @@ impl Job {
         Ok(())
     }
 
+    async fn read_one(&self, name: ObjectName) -> Result<(ObjectName, Vec<u8>), LakeError> {
+        let text = self.lake.read(&name).await?;
+        Ok((name, text))
+    }
+
     async fn read_new(&self, taken: &Taken) -> Result<Found, BatchError> {
         let listed = self.lake.list(topic::ORDER_EVENTS).await?;
         let new = listed.into_iter().filter(|name| !taken.has(name));
@@ -172,8 +189,12 @@ impl Job {
             WindowTime::Arrival
         };
         let mut found = Found::default();
-        for name in new.take(self.pace.objects) {
-            let text = self.lake.read(&name).await?;
+        let reading: Vec<_> = new
+            .take(self.pace.objects)
+            .map(|name| self.read_one(name))
+            .collect();
+        let mut read = stream::iter(reading).buffered(READ_AT_ONCE);
+        while let Some((name, text)) = read.try_next().await? {
             let lines = match object::read(&name, &text) {
                 Ok(lines) => lines,
                 Err(damage) => {
@@ -198,16 +219,39 @@ impl Job {
         Ok(found)
     }
 
+    async fn note_idle_runs(&mut self, nothing_new: bool) -> Result<(), StoreError> {
+        let before = self.idle_runs;
+        let now = match nothing_new {
+            true => before.unwrap_or(0).saturating_add(1).min(IDLE_RUNS_AT_MOST),
+            false => 0,
+        };
+        if before != Some(now) {
+            self.store.note_idle_runs(now).await?;
+            self.idle_runs = Some(now);
+        }
+        Ok(())
+    }
+
     /// How far the dashboards go, for whoever looks at the lag. It is kept again with the next batch if it is not now.
-    async fn keep_bookmark(&self, claims: &Claims) {
+    async fn keep_bookmark(&mut self, claims: &Claims) {
         let next: BTreeMap<i32, i64> = claims
             .partitions
             .iter()
             .map(|claim| (claim.partition, claim.counted_to))
             .collect();
-        if let Err(error) = self.bookmark.keep(next).await {
-            tracing::info!(%error, "the queue was not told how far the dashboards go");
+        if let Some((kept, at)) = &self.kept
+            && *kept == next
+            && at.elapsed() < KEEP_EVERY
+        {
+            return;
         }
+        self.kept = match self.bookmark.keep(next.clone()).await {
+            Ok(()) => Some((next, Instant::now())),
+            Err(error) => {
+                tracing::info!(%error, "the queue was not told how far the dashboards go");
+                None
+            }
+        };
     }
 }
 

@@ -6,7 +6,6 @@ use contracts::topic;
 use kafka_broker::OffsetReset;
 use serde_json::Value;
 use service_kit::service::Service;
-use service_kit::testing;
 use sqlx::Row;
 use time::macros::datetime;
 use uuid::Uuid;
@@ -15,20 +14,20 @@ use crate::support::{World, borrowed, event, event_of};
 
 async fn started(values: &[(String, String)]) -> (Service, Service) {
     let values = borrowed(values);
-    let keeping = testing::start(
+    let keeping = service_testing::start(
         analytics_service::NAME,
         &values,
         Config::read,
         analytics_service::start_keeping,
     );
-    let batch = testing::start(
+    let batch = service_testing::start(
         "analytics-batch",
         &values,
         Config::read,
         analytics_service::start_batch,
     );
     let (keeping, batch) = tokio::join!(keeping, batch);
-    testing::eventually("ready", async || {
+    service_testing::eventually("ready", async || {
         keeping.health.readiness().await.ready && batch.health.readiness().await.ready
     })
     .await;
@@ -43,7 +42,7 @@ fn with(values: Vec<(String, String)>, name: &str, value: &str) -> Vec<(String, 
 
 /// Waits until the dashboards hold everything that the topic holds.
 async fn caught_up(world: &World) {
-    testing::eventually("the dashboards hold everything", async || {
+    service_testing::eventually("the dashboards hold everything", async || {
         world.broker.lag(analytics_service::DASHBOARDS_GROUP) == 0
             && world
                 .broker
@@ -147,8 +146,8 @@ async fn everything_read_again_changes_nothing() {
         world.append(&event(Paid, EARLY, 100));
     }
     caught_up(&world).await;
-    testing::stop(&keeping).await;
-    testing::stop(&batch).await;
+    service_testing::stop(&keeping).await;
+    service_testing::stop(&batch).await;
     world
         .broker
         .reset_offsets(
@@ -231,7 +230,7 @@ async fn dashboards_that_lack_events_say_so() {
     let world = World::new().await;
     let values = world.values();
     // Nobody keeps events: the batch finds a topic that is ahead of the lake.
-    let batch = testing::start(
+    let batch = service_testing::start(
         "analytics-batch",
         &borrowed(&values),
         Config::read,
@@ -239,7 +238,7 @@ async fn dashboards_that_lack_events_say_so() {
     )
     .await;
     world.append(&event_of(Uuid::from_u128(3), Paid, EARLY, 1));
-    testing::eventually("the dashboards are incomplete", async || {
+    service_testing::eventually("the dashboards are incomplete", async || {
         world
             .count("select count(*) from builds where not complete and reason like 'partition 1 lacks 1 %'")
             .await
@@ -247,5 +246,5 @@ async fn dashboards_that_lack_events_say_so() {
     })
     .await;
     assert!(world.count("select max(behind) from claims").await == 1);
-    testing::stop(&batch).await;
+    service_testing::stop(&batch).await;
 }

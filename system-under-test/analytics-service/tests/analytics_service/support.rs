@@ -7,7 +7,7 @@ use analytics_service::MIGRATIONS;
 use contracts::{Envelope, OrderEvent, OrderEventBody, OrderEventKind, topic};
 use kafka_broker::{Broker, BrokerConfig, Listener};
 use local_object_store::{Access, LocalObjectStore};
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ impl World {
         };
         let lake = LocalObjectStore::start(folder.path(), any_port, access).await;
         Self {
-            database: testing::database(&MIGRATIONS).await,
+            database: service_testing::database(&MIGRATIONS).await,
             broker,
             lake: lake.expect("an object store"),
             listener,

@@ -1,7 +1,6 @@
 //! The gateway's own certificate is renewed while it runs.
 
 use reqwest::{Certificate, Client, Method, StatusCode};
-use service_kit::testing;
 
 use crate::gateway::{Files, Gateway, status};
 use crate::instance::{Instance, Mood};
@@ -35,7 +34,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_connections_go_on(
     assert_eq!(comes_anew(&gateway, &renewed).await, None);
     gateway.files.replace("cert.pem", &chain);
     gateway.files.replace("key.pem", &key);
-    testing::eventually("new customers are shown the new one", async || {
+    service_testing::eventually("new customers are shown the new one", async || {
         comes_anew(&gateway, &renewed).await == Some(StatusCode::CREATED)
     })
     .await;
@@ -49,12 +48,12 @@ async fn a_certificate_without_its_key_is_not_shown() {
     let gateway = Gateway::start(&[instance.address], &[QUICK]).await;
     let (renewed, chain, key) = Files::renewed();
     gateway.files.replace("cert.pem", &chain);
-    testing::eventually("the half is refused", async || reloads(&gateway, "refused")).await;
+    service_testing::eventually("the half is refused", async || reloads(&gateway, "refused")).await;
     assert_eq!(comes_anew(&gateway, &renewed).await, None);
     let served = status(gateway.ask(Method::GET, "/products")).await;
     assert_eq!(served, StatusCode::CREATED);
     gateway.files.replace("key.pem", &key);
-    testing::eventually("the whole is taken up", async || {
+    service_testing::eventually("the whole is taken up", async || {
         reloads(&gateway, "taken_up")
     })
     .await;
@@ -75,7 +74,7 @@ async fn without_the_defence_the_first_certificate_is_shown_for_ever() {
         gateway.files.replace("cert.pem", &chain);
         gateway.files.replace("key.pem", &key);
     }
-    testing::eventually("the other gateway shows the new one", async || {
+    service_testing::eventually("the other gateway shows the new one", async || {
         comes_anew(&reloading, &renewed).await.is_some()
     })
     .await;

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use api_gateway::config::Config;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
 use service_kit::service::Service;
-use service_kit::testing;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -75,7 +74,7 @@ impl Gateway {
         let files = Files::new();
         let issuer = Issuer::start(&files).await;
         let gateway = Self::start_with(files, issuer, instances, more).await;
-        testing::eventually("the gateway is ready", async || {
+        service_testing::eventually("the gateway is ready", async || {
             let reasons = gateway.service.health.readiness().await.reasons;
             reasons.iter().all(|reason| reason.starts_with("routes: "))
         })
@@ -112,7 +111,7 @@ impl Gateway {
         values.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         values.extend(more);
         let public = OnceLock::new();
-        let service = testing::start(
+        let service = service_testing::start(
             "api-gateway",
             &values,
             Config::read,

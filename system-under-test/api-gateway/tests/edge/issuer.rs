@@ -12,7 +12,6 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use service_kit::http::TlsFiles;
 use service_kit::service::Service;
-use service_kit::testing;
 use service_kit::token::{KeySet, SigningKey};
 
 use crate::gateway::Files;
@@ -62,7 +61,7 @@ impl Issuer {
                 .set(address)
                 .map_err(|_| anyhow::anyhow!("started twice"))
         };
-        let service = testing::start("issuer", &values, TlsFiles::read, start).await;
+        let service = service_testing::start("issuer", &values, TlsFiles::read, start).await;
         Self {
             address: *public.get().expect("started"),
             keys,

@@ -1,7 +1,6 @@
 //! Requests go to instances that say that they are ready.
 
 use reqwest::StatusCode;
-use service_kit::testing;
 
 use crate::gateway::{Gateway, status};
 use crate::instance::{Instance, Mood};
@@ -14,7 +13,7 @@ async fn an_instance_that_says_it_is_not_ready_gets_nothing_until_it_is() {
     let cold = Instance::start(Mood::Unready).await;
     let warm = Instance::start(Mood::Well).await;
     let gateway = Gateway::start(&[cold.address, warm.address], &QUICK).await;
-    testing::eventually("the gateway knows that one is not ready", async || {
+    service_testing::eventually("the gateway knows that one is not ready", async || {
         let before = cold.seen().len();
         for _ in 0..2 {
             gateway.post().send().await.expect("an answer");
@@ -28,7 +27,7 @@ async fn an_instance_that_says_it_is_not_ready_gets_nothing_until_it_is() {
     }
     assert_eq!(cold.seen().len(), before);
     cold.set(Mood::Well);
-    testing::eventually("it gets requests when it is ready", async || {
+    service_testing::eventually("it gets requests when it is ready", async || {
         assert_eq!(status(gateway.post()).await, StatusCode::CREATED);
         cold.seen().len() > before
     })
@@ -39,7 +38,7 @@ async fn an_instance_that_says_it_is_not_ready_gets_nothing_until_it_is() {
 async fn when_nobody_is_ready_the_instances_themselves_say_so() {
     let cold = Instance::start(Mood::Unready).await;
     let gateway = Gateway::start(&[cold.address], &QUICK).await;
-    testing::eventually("it was asked", async || cold.probed() > 1).await;
+    service_testing::eventually("it was asked", async || cold.probed() > 1).await;
     assert_eq!(
         status(gateway.post()).await,
         StatusCode::SERVICE_UNAVAILABLE
@@ -67,7 +66,7 @@ async fn an_instance_that_does_not_say_in_time_whether_it_is_ready_gets_nothing(
     let settings = [&QUICK[..], &[("READINESS_LIMIT_MS", "50")]].concat();
     let gateway = Gateway::start(&[hanging.address, well.address], &settings).await;
     let line = format!("upstream_ready{{address=\"{}\"}} 0", hanging.address);
-    testing::eventually("the gateway has waited for an answer", async || {
+    service_testing::eventually("the gateway has waited for an answer", async || {
         let metrics = gateway.service.metrics.text().expect("text");
         metrics.contains(&line)
     })

@@ -1,7 +1,6 @@
 //! What is reachable, and where it leads.
 
 use reqwest::{Method, StatusCode};
-use service_kit::testing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::gateway::{Gateway, code, status};
@@ -122,7 +121,7 @@ async fn a_gateway_whose_routes_are_known_to_their_services_becomes_ready() {
         "{reasons:?}"
     );
     instance.set(Mood::Well);
-    testing::eventually("every route is known", async || {
+    service_testing::eventually("every route is known", async || {
         gateway.service.health.readiness().await.ready
     })
     .await;
@@ -144,7 +143,7 @@ async fn a_gateway_with_a_route_that_its_service_does_not_know_is_not_ready_and_
         ),
     ];
     let gateway = Gateway::start(&[orders.address], &settings).await;
-    testing::eventually("the gateway says what is wrong", async || {
+    service_testing::eventually("the gateway says what is wrong", async || {
         let reasons = gateway.service.health.readiness().await.reasons.join(" ");
         reasons.contains("/orders leads to inventory-service, which does not know it")
             && reasons.contains("/stock leads nowhere")

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::gateway::{Gateway, code, nobody, status};
@@ -182,6 +182,25 @@ async fn without_the_defence_a_post_without_a_key_is_sent_twice() {
     let gateway = Gateway::start(&[cutting.address, well.address], &settings).await;
     assert_eq!(status(gateway.post()).await, StatusCode::CREATED);
     assert_eq!((cutting.seen().len(), well.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_look_passes_with_what_its_customer_has_seen_also_when_it_is_sent_again() {
+    let cutting = Instance::start(Mood::Cutting).await;
+    let well = Instance::start(Mood::Well).await;
+    let gateway = Gateway::start(&[cutting.address, well.address], &[CALM]).await;
+    let look = gateway
+        .ask(Method::GET, "/orders/o-1?seen=3")
+        .bearer_auth(gateway.issuer.token("c-1"))
+        .header("X-Deadline-Ms", "5000");
+    assert_eq!(status(look).await, StatusCode::CREATED);
+    for instance in [&cutting, &well] {
+        let seen = instance.seen();
+        assert_eq!(seen.len(), 1);
+        let asked = seen[0].head.lines().next();
+        assert_eq!(asked, Some("get /orders/o-1?seen=3 http/1.1"));
+        assert!(seen[0].header("x-deadline-ms").is_some());
+    }
 }
 
 #[tokio::test]

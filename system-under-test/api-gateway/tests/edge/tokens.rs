@@ -2,7 +2,6 @@
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
-use service_kit::testing;
 use service_kit::token::part;
 
 use crate::gateway::{Files, Gateway, code, status};
@@ -203,7 +202,7 @@ async fn a_gateway_that_never_had_keys_lets_nobody_in_and_says_why() {
     );
     assert!(instance.seen().is_empty());
     gateway.issuer.set_well(true);
-    testing::eventually("the gateway is ready", async || {
+    service_testing::eventually("the gateway is ready", async || {
         gateway.service.health.readiness().await.ready
     })
     .await;

@@ -11,8 +11,8 @@ use external_world::identity_provider::{self, Config, MIGRATIONS};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::service::Service;
-use service_kit::testing::{self, TestDatabase};
 use service_kit::token::{KeySet, TokenError, Unverified, VerifyingKey};
+use service_testing::TestDatabase;
 use support::Trust;
 
 struct Provider {
@@ -49,7 +49,7 @@ async fn provider(database: &TestDatabase) -> Provider {
             .set(addresses)
             .map_err(|_| anyhow::anyhow!("started twice"))
     };
-    let service = testing::start("identity-provider", &values, Config::read, start).await;
+    let service = service_testing::start("identity-provider", &values, Config::read, start).await;
     Provider {
         addresses: *served.get().expect("started"),
         trust,
@@ -104,7 +104,7 @@ impl Provider {
 
 #[tokio::test]
 async fn a_customer_with_the_password_gets_a_token_that_says_what_it_must() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let provider = provider(&database).await;
     let token = provider.token("c-1").await;
     let claims = provider
@@ -126,7 +126,7 @@ async fn a_customer_with_the_password_gets_a_token_that_says_what_it_must() {
 
 #[tokio::test]
 async fn what_it_offers_is_described_where_it_is_reached() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let provider = provider(&database).await;
     let url = provider.url("/.well-known/openid-configuration");
     let page = provider
@@ -149,7 +149,7 @@ async fn what_it_offers_is_described_where_it_is_reached() {
 
 #[tokio::test]
 async fn a_rotated_key_signs_at_once_and_the_old_one_leaves_when_it_was_told_to() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let provider = provider(&database).await;
     let old = provider.token("c-1").await;
     let kept = json!({ "keep_old_s": 60 });
@@ -185,7 +185,7 @@ async fn a_rotated_key_signs_at_once_and_the_old_one_leaves_when_it_was_told_to(
 
 #[tokio::test]
 async fn customers_get_tokens_while_keys_rotate() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let provider = provider(&database).await;
     provider.token("c-1").await;
     let rotating = async {
@@ -204,11 +204,11 @@ async fn customers_get_tokens_while_keys_rotate() {
 
 #[tokio::test]
 async fn keys_and_passwords_survive_a_restart() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let first = provider(&database).await;
     let token = first.token("c-1").await;
     let keys = first.keys().await;
-    testing::stop(&first.service).await;
+    service_testing::stop(&first.service).await;
     let second = provider(&database).await;
     assert_eq!(second.keys().await, keys);
     assert!(
@@ -225,7 +225,7 @@ async fn keys_and_passwords_survive_a_restart() {
 
 #[tokio::test]
 async fn every_flaw_of_a_bad_token_is_a_real_one() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let provider = provider(&database).await;
     let bad = async |flaw: &str| -> String {
         let wanted = json!({ "customer_id": "c-1", "flaw": flaw });
@@ -258,7 +258,7 @@ async fn every_flaw_of_a_bad_token_is_a_real_one() {
 
 #[tokio::test]
 async fn scripts_make_it_slow_or_fail_for_one_kind_of_request() {
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let provider = provider(&database).await;
     let base = format!("http://{}", provider.addresses.http);
     let failing = json!({ "behaviour": "fail_before_booking", "status": 503, "kind": "keys" });

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::service::Service;
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use support::{Trust, free_ports};
 
 struct Provider {
@@ -24,7 +24,7 @@ struct Provider {
 
 async fn provider(more: &[(&str, &str)]) -> Provider {
     let trust = Trust::new();
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let (certificate, key) = (trust.path("cert.pem"), trust.path("key.pem"));
     let mut values = vec![
         ("LISTEN_PUBLIC", "127.0.0.1:0"),
@@ -40,7 +40,7 @@ async fn provider(more: &[(&str, &str)]) -> Provider {
             .set(addresses)
             .map_err(|_| anyhow::anyhow!("started twice"))
     };
-    let service = testing::start("message-provider", &values, Config::read, start).await;
+    let service = service_testing::start("message-provider", &values, Config::read, start).await;
     let addresses = *served.get().expect("started");
     Provider {
         addresses,
@@ -187,7 +187,7 @@ async fn what_was_begun_is_delivered_although_the_client_hung_up() {
     let request = provider.trust.client.post(url).json(&email("o-1"));
     let lost = request.timeout(Duration::from_millis(50)).send().await;
     assert!(lost.is_err_and(|error| error.is_timeout()));
-    testing::eventually("it is delivered", async || provider.delivered().await == 1).await;
+    service_testing::eventually("it is delivered", async || provider.delivered().await == 1).await;
 }
 
 #[tokio::test]

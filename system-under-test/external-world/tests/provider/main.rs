@@ -12,7 +12,7 @@ use futures::future::join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use service_kit::service::Service;
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use support::{Trust, free_ports};
 
 struct Provider {
@@ -25,7 +25,7 @@ struct Provider {
 
 async fn provider(more: &[(&str, &str)]) -> Provider {
     let trust = Trust::new();
-    let database = testing::database(MIGRATIONS).await;
+    let database = service_testing::database(MIGRATIONS).await;
     let (certificate, key) = (trust.path("cert.pem"), trust.path("key.pem"));
     let mut values = vec![
         ("LISTEN_PUBLIC", "127.0.0.1:0"),
@@ -41,7 +41,7 @@ async fn provider(more: &[(&str, &str)]) -> Provider {
             .set(addresses)
             .map_err(|_| anyhow::anyhow!("started twice"))
     };
-    let service = testing::start("payment-provider", &values, Config::read, start).await;
+    let service = service_testing::start("payment-provider", &values, Config::read, start).await;
     Provider {
         addresses: *served.get().expect("started"),
         client: trust.client.clone(),
@@ -296,7 +296,7 @@ async fn what_was_begun_is_booked_although_the_client_hung_up() {
         .json(&body);
     let lost = request.timeout(Duration::from_millis(50)).send().await;
     assert!(lost.is_err_and(|error| error.is_timeout()));
-    testing::eventually("it is booked", async || provider.charges().await == 1).await;
+    service_testing::eventually("it is booked", async || provider.charges().await == 1).await;
 }
 
 #[tokio::test]

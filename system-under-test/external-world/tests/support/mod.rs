@@ -3,7 +3,6 @@
 
 use reqwest::{Certificate, Client, StatusCode};
 use serde_json::{Value, json};
-use service_kit::testing;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -82,7 +81,7 @@ impl Trust {
             .spawn()
             .expect("the program starts");
         let url = format!("http://127.0.0.1:{}/health/ready", ports[0]);
-        testing::eventually("the program is ready", async || {
+        service_testing::eventually("the program is ready", async || {
             let answer = self.client.get(&url).send().await;
             answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
         })

@@ -7,7 +7,6 @@ use inventory_service::config::Config;
 use kafka_broker::{Broker, BrokerConfig, OffsetReset, Record};
 use serde_json::Value;
 use service_kit::service::Service;
-use service_kit::testing;
 
 use crate::support::{Warehouse, event, paid};
 
@@ -41,14 +40,14 @@ pub(crate) async fn started(
         ("KAFKA_WORK_PAUSE_MS", "5"),
     ];
     values.extend(more);
-    let service = testing::start(
+    let service = service_testing::start(
         inventory_service::NAME,
         &values,
         Config::read,
         inventory_service::start,
     )
     .await;
-    testing::eventually("ready", async || service.health.readiness().await.ready).await;
+    service_testing::eventually("ready", async || service.health.readiness().await.ready).await;
     service
 }
 
@@ -137,5 +136,5 @@ async fn paid_orders_are_answered_and_a_replay_changes_nothing() {
         (warehouse.given().await, warehouse.on_hand("p-0").await),
         (3, 0)
     );
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }

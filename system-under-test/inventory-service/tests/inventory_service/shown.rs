@@ -3,7 +3,6 @@
 use inventory_service::defences::Defence;
 use serde_json::Value;
 use service_kit::service::Service;
-use service_kit::testing;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,7 +52,7 @@ async fn every_product_is_shown_with_the_time_of_the_reading() {
     let as_of = shown[1]["as_of"].as_str().expect("a text");
     let as_of = OffsetDateTime::parse(as_of, &Rfc3339).expect("a time");
     assert!(as_of >= begun && as_of <= OffsetDateTime::now_utc());
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,13 +67,13 @@ async fn a_change_is_shown_as_soon_as_it_is_heard_of_by_every_instance() {
     }
     append(&broker, &paid(&[("p-0", 2)]));
     for service in [&one, &other] {
-        testing::eventually("the change is shown", async || {
+        service_testing::eventually("the change is shown", async || {
             shown_of(service, "p-0").await == 7
         })
         .await;
     }
-    testing::stop(&one).await;
-    testing::stop(&other).await;
+    service_testing::stop(&one).await;
+    service_testing::stop(&other).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,12 +88,12 @@ async fn without_a_message_a_change_is_shown_after_the_bound_and_not_without_the
     assert_eq!(shown_of(&bounded, "p-0").await, 9);
     assert_eq!(shown_of(&unbounded, "p-0").await, 9);
     change_silently(&warehouse, 4).await;
-    testing::eventually("one bound", async || shown_of(&bounded, "p-0").await == 4).await;
+    service_testing::eventually("one bound", async || shown_of(&bounded, "p-0").await == 4).await;
     change_silently(&warehouse, 3).await;
-    testing::eventually("another", async || shown_of(&bounded, "p-0").await == 3).await;
+    service_testing::eventually("another", async || shown_of(&bounded, "p-0").await == 3).await;
     assert_eq!(shown_of(&unbounded, "p-0").await, 9, "kept for ever");
-    testing::stop(&bounded).await;
-    testing::stop(&unbounded).await;
+    service_testing::stop(&bounded).await;
+    service_testing::stop(&unbounded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use service_kit::database::DatabaseSettings;
 use service_kit::defences::Defences;
 use service_kit::settings::Settings;
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(crate) struct Warehouse {
 impl Warehouse {
     /// `products` products, `p-0` and so on, with so many units of each.
     pub(crate) async fn new(off: &[Defence], products: i32, units: i32) -> Self {
-        let database = testing::database(&MIGRATIONS).await;
+        let database = service_testing::database(&MIGRATIONS).await;
         sqlx::query("insert into stock select 'p-' || number, $2, $2 from generate_series(0, $1 - 1) as number")
             .bind(products)
             .bind(units)

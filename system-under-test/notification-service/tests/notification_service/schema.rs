@@ -2,7 +2,6 @@
 
 use contracts::OrderEventKind as Kind;
 use serde_json::{Value, json};
-use service_kit::testing;
 use uuid::Uuid;
 
 use crate::support::{Surroundings, event_of};
@@ -48,7 +47,7 @@ async fn what_is_not_understood_is_parked_with_the_reason_and_the_rest_goes_on()
         assert_eq!(around.told(order_id).await, ["paid:email", "paid:sms"]);
     }
     assert_eq!(around.told(nobodys).await, Vec::<String>::new());
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +59,7 @@ async fn without_the_schema_check_what_is_not_understood_is_passed_over() {
     }));
     around.committed(1).await;
     assert_eq!(around.parked(), Vec::<String>::new());
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,5 +72,5 @@ async fn without_tolerance_an_event_with_a_newer_field_is_parked() {
     let parked = around.parked();
     assert_eq!(parked.len(), 1);
     assert!(parked[0].contains("loyalty"), "{parked:?}");
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }

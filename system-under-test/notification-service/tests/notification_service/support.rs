@@ -12,7 +12,7 @@ use notification_service::config::Config;
 use reqwest::StatusCode;
 use serde_json::Value;
 use service_kit::service::Service;
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ impl Surroundings {
         let (certificate, key) = (path("cert.pem"), path("key.pem"));
         std::fs::write(&certificate, issued.cert.pem()).expect("written");
         std::fs::write(&key, issued.signing_key.serialize_pem()).expect("written");
-        let provider_database = testing::database(message_provider::MIGRATIONS).await;
+        let provider_database = service_testing::database(message_provider::MIGRATIONS).await;
         let mut values = vec![
             ("LISTEN_PUBLIC", "127.0.0.1:0"),
             ("CERTIFICATE_FILE", &certificate),
@@ -62,7 +62,7 @@ impl Surroundings {
                 .map_err(|_| anyhow::anyhow!("started twice"))
         };
         let read = message_provider::Config::read;
-        let provider = testing::start("message-provider", &values, read, start).await;
+        let provider = service_testing::start("message-provider", &values, read, start).await;
         let provider_addresses = *served.get().expect("started");
         let broker = Broker::new(BrokerConfig::default());
         for name in [topic::ORDER_EVENTS, "order-events.dead"] {
@@ -73,7 +73,7 @@ impl Surroundings {
             .await
             .expect("a listener");
         Self {
-            database: testing::database(&MIGRATIONS).await,
+            database: service_testing::database(&MIGRATIONS).await,
             brokers: format!("127.0.0.1:{}", listener.port()),
             broker,
             provider,
@@ -128,14 +128,14 @@ impl Surroundings {
     /// Starts the service with these settings more, and waits until it is ready.
     pub(crate) async fn start_with(&self, more: &[(&str, &str)]) -> Service {
         let settings = self.settings(more);
-        let service = testing::start(
+        let service = service_testing::start(
             notification_service::NAME,
             &settings,
             Config::read,
             notification_service::start,
         )
         .await;
-        testing::eventually("ready", async || service.health.readiness().await.ready).await;
+        service_testing::eventually("ready", async || service.health.readiness().await.ready).await;
         service
     }
 

@@ -3,7 +3,6 @@
 use contracts::OrderEventKind as Kind;
 use kafka_broker::OffsetReset;
 use serde_json::json;
-use service_kit::testing;
 use uuid::Uuid;
 
 use crate::support::{LIMIT, Surroundings, event_of};
@@ -51,7 +50,7 @@ async fn a_customer_is_told_what_became_of_the_order_and_nothing_else() {
     assert_eq!(around.count("select count(*) from inbox").await, 5);
     let unsent = "select count(*) from notifications where state <> 'sent'";
     assert_eq!(around.count(unsent).await, 0);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +61,7 @@ async fn a_provider_that_becomes_trusted_is_asked_without_a_restart() {
     let service = around.start_with(&settings).await;
     let order_id = Uuid::new_v4();
     around.publish(&event_of(order_id, Kind::Paid));
-    testing::eventually("it was refused to ask", async || {
+    service_testing::eventually("it was refused to ask", async || {
         let metrics = service.metrics.text().expect("text");
         metrics.contains("notification_attempts_total{channel=\"email\",result=\"failed\"}")
     })
@@ -71,7 +70,7 @@ async fn a_provider_that_becomes_trusted_is_asked_without_a_restart() {
     around.trust_the_provider(&trusted);
     around.committed(1).await;
     assert_eq!(around.told(order_id).await, ["paid:email", "paid:sms"]);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 /// How often a paid order was confirmed by e-mail after its event came twice and everything was read once more, by a
@@ -95,7 +94,7 @@ async fn told_in_a_replay(defences_off: &str) -> usize {
     around.publish(&event_of(Uuid::new_v4(), Kind::Placed));
     around.committed(3).await;
     let told = around.told(order_id).await;
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
     told.iter().filter(|told| *told == "paid:email").count()
 }
 
@@ -115,7 +114,7 @@ async fn what_could_not_be_delivered_is_delivered_later_and_once() {
     around.publish(&event_of(order_id, Kind::Paid));
     around.committed(1).await;
     assert_eq!(around.told(order_id).await, ["paid:email", "paid:sms"]);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +130,7 @@ async fn without_retry_what_fails_once_is_given_up() {
     assert_eq!(around.told(order_id).await, ["paid:sms"]);
     let given_up = "select count(*) from notifications where state = 'given_up'";
     assert_eq!(around.count(given_up).await, 1);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +152,7 @@ async fn what_the_provider_refuses_is_parked_with_the_reason() {
         parked[0].contains("recipient is not accepted"),
         "{parked:?}"
     );
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +165,7 @@ async fn only_without_paid_only_is_a_placed_order_confirmed() {
     around.committed(2).await;
     let told = around.told(order_id).await;
     assert_eq!(told, ["declined:email", "paid:email", "paid:sms"]);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 /// Attempts that it took to send one e-mail while the provider refused with 429 for as long as it says.
@@ -183,7 +182,7 @@ async fn attempts_under_a_limit(defences_off: &str) -> u64 {
     for order_id in orders {
         assert_eq!(around.told(order_id).await, ["declined:email"]);
     }
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
     let mailbox = around.mailbox().await;
     let requests = mailbox["requests"].as_array().expect("a list");
     let attempts = requests.iter().map(|one| one["attempts"].as_u64());
@@ -208,11 +207,11 @@ async fn a_service_that_waits_for_the_provider_still_stops() {
     let order_id = Uuid::new_v4();
     around.publish(&event_of(order_id, Kind::Paid));
     let pending = "select count(*) from notifications where state = 'pending'";
-    testing::eventually("it is being sent", async || {
+    service_testing::eventually("it is being sent", async || {
         around.count(pending).await == 2
     })
     .await;
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
     assert_eq!(around.told(order_id).await, Vec::<String>::new());
     let asked = around.broker.wait_for(LIMIT, |broker| {
         broker

@@ -17,8 +17,8 @@ use crate::defences::Defence;
 use crate::store::outbox::{Batch, Sent, Unpublished};
 use crate::store::{Store, StoreError};
 
-/// Messages that wait are counted up to this number.
-const COUNTED_AT_MOST: i64 = 1_000_000;
+/// Messages that wait are counted up to this number: counting must stay a small part of relaying them.
+const COUNTED_AT_MOST: i64 = 10_000;
 
 /// Beyond the delivery timeout, for the marking itself.
 const HOLD_MARGIN: Duration = Duration::from_secs(5);
@@ -76,27 +76,24 @@ impl Relay {
     /// # Errors
     /// None; the type is what the service's tasks have.
     pub async fn run(self) -> Result<(), StoreError> {
+        let mut is_worth_it = true;
         while !self.shutdown.has_begun() {
-            let relayed = tokio::select! {
-                relayed = self.relay_batch() => relayed,
-                () = self.out_of_time() => break,
-            };
-            let more = match relayed {
-                Ok(published) => published > 0,
-                Err(error) => {
-                    tracing::warn!(%error, "the outbox was not relayed");
-                    false
+            if is_worth_it {
+                let relayed = tokio::select! {
+                    relayed = self.relay_batch() => relayed,
+                    () = self.out_of_time() => break,
+                };
+                match relayed {
+                    Ok(after) if after.published > 0 && after.waiting > 0 => continue,
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "the outbox was not relayed"),
                 }
+            }
+            is_worth_it = tokio::select! {
+                () = self.stored.notified() => true,
+                () = tokio::time::sleep(self.poll) => self.something_waits().await,
+                () = self.shutdown.begun() => false,
             };
-            if more {
-                continue;
-            }
-            self.measure().await;
-            tokio::select! {
-                () = self.stored.notified() => {}
-                () = tokio::time::sleep(self.poll) => {}
-                () = self.shutdown.begun() => {}
-            }
         }
         Ok(())
     }
@@ -108,27 +105,31 @@ impl Relay {
         tokio::time::sleep(self.grace / 2).await;
     }
 
-    /// Publishes one batch; returns how many messages were published.
-    async fn relay_batch(&self) -> Result<usize, StoreError> {
+    /// Publishes one batch.
+    async fn relay_batch(&self) -> Result<Relayed, StoreError> {
         let batch = self.store.next_batch(self.batch, self.hold).await?;
         if batch.messages.is_empty() {
-            return Ok(0);
+            return Ok(Relayed::default());
         }
         let (sent, marked) = if self.defences.on(Defence::OutboxAck) {
             let sent = self.send_and_wait(&batch).await;
             fail_point::pass("order.after-publish-before-mark").await?;
-            let marked = self.store.mark(batch, &sent).await;
+            let marked = self.store.mark(batch, &sent, COUNTED_AT_MOST).await;
             (sent, marked)
         } else {
-            let (sent, waiting) = self.send(&batch);
-            let marked = self.store.mark(batch, &sent).await;
-            drop(waiting);
+            let (sent, acknowledgements) = self.send(&batch);
+            let marked = self.store.mark(batch, &sent, COUNTED_AT_MOST).await;
+            drop(acknowledgements);
             (sent, marked)
         };
-        marked?;
+        let waiting = marked?;
+        self.unpublished.set(waiting);
         self.published.inc_by(sent.published.len() as u64);
         self.parked.inc_by(sent.refused.len() as u64);
-        Ok(sent.published.len() + sent.refused.len())
+        Ok(Relayed {
+            published: sent.published.len() + sent.refused.len(),
+            waiting,
+        })
     }
 
     /// Hands messages over to the client, in order: what it took, and what it will never take.
@@ -182,11 +183,27 @@ impl Relay {
         sent
     }
 
-    async fn measure(&self) {
-        if let Ok(count) = self.store.unpublished(COUNTED_AT_MOST).await {
-            self.unpublished.set(count);
+    /// Whether messages wait that nobody told of: another instance's, or some that could not be sent before. One count,
+    /// because most of the time there are none. A database that does not answer is asked for the messages themselves, so
+    /// that the trouble is logged.
+    async fn something_waits(&self) -> bool {
+        match self.store.unpublished(COUNTED_AT_MOST).await {
+            Ok(waiting) => {
+                self.unpublished.set(waiting);
+                waiting > 0
+            }
+            Err(_) => true,
         }
     }
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Relayed {
+    /// Messages that need not be sent any more.
+    published: usize,
+    /// Messages that wait after it, counted up to [`COUNTED_AT_MOST`].
+    waiting: i64,
 }
 
 /// Notes why a message was not sent: one that can never be sent is parked, any other one stays for the next time.

@@ -24,7 +24,7 @@ pub(super) async fn cancel(
         .await?
         .map_err(refusal)?;
     match given_up {
-        Cancelling::GivenUp(order) => Ok(Json(OrderBody::with_version(order))),
+        Cancelling::GivenUp(order) => Ok(Json(OrderBody::new(order))),
         Cancelling::TooLate(order) => {
             let message = format!(
                 "the order is {} and cannot be given up any more",

@@ -67,8 +67,8 @@ pub struct OrderBody {
     amount_minor: i64,
     currency: String,
     lines: Vec<LineBody>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<i32>,
+    /// Counts the changes of its state: who has seen it may say so when asking again.
+    version: i32,
 }
 
 /// A line of an order as the API shows it.
@@ -123,15 +123,7 @@ impl OrderBody {
             amount_minor: order.amount_minor,
             currency: order.currency,
             lines: order.lines.into_iter().map(LineBody::new).collect(),
-            version: None,
-        }
-    }
-
-    fn with_version(order: Order) -> Self {
-        let version = Some(order.version);
-        Self {
-            version,
-            ..Self::new(order)
+            version: order.version,
         }
     }
 }

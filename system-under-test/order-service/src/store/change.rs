@@ -62,6 +62,7 @@ impl Store {
         self.insert_messages(&mut transaction, &messages).await?;
         self.commit_audited(transaction, &[entry]).await?;
         self.publish(&messages);
+        self.copies.changed(moved);
         Ok(changed)
     }
 

@@ -29,6 +29,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::copies::{Copies, CopyLimits};
 use crate::defences::Defence;
 use crate::domain::{AuditEntry, Message, State, UnknownState};
 use crate::store::schema::Schema;
@@ -49,6 +50,8 @@ pub struct StoreSettings {
     pub database: DatabaseSettings,
     /// How strictly transactions that run at the same time are kept apart.
     pub isolation: Isolation,
+    /// How much of what was read is kept.
+    pub copies: CopyLimits,
     /// Largest message that Kafka takes, in bytes.
     pub message_limit: usize,
 }
@@ -70,6 +73,7 @@ pub struct Store {
     defences: Defences<Defence>,
     publication: Publication,
     schema: Schema,
+    copies: Copies,
     conflicts: Counters,
 }
 
@@ -139,6 +143,7 @@ impl Store {
         );
         Self {
             pool,
+            copies: Copies::new(settings.copies, defences.clone()),
             settings,
             defences,
             publication,

@@ -54,14 +54,10 @@ impl Store {
     }
 
     async fn lock_batch(&self, limit: i64, hold: Duration) -> Result<Batch, StoreError> {
-        let mut transaction = self.pool.begin().await?;
         // The relay waits for Kafka while it holds the rows; the session must not be ended for that.
         let hold_ms = hold.as_millis();
-        sqlx::query(AssertSqlSafe(format!(
-            "set local idle_in_transaction_session_timeout = {hold_ms}"
-        )))
-        .execute(&mut *transaction)
-        .await?;
+        let begin = format!("begin; set local idle_in_transaction_session_timeout = {hold_ms}");
+        let mut transaction = self.pool.begin_with(AssertSqlSafe(begin)).await?;
         let rows: Vec<(i64, String, String, serde_json::Value, Option<String>)> = sqlx::query_as(
             "select outbox_id, topic, message_key, payload, traceparent from outbox as message
              where published_at is null and parked_at is null and not exists (
@@ -97,12 +93,14 @@ impl Store {
         })
     }
 
-    /// Marks messages of a batch as published or as parked and gives the others back.
+    /// Marks messages of a batch as published or as parked and gives the others back. Says how many wait then; from
+    /// `at_most` on they are not counted further.
     ///
     /// # Errors
     /// [`StoreError`]; then the messages may be sent again.
-    pub async fn mark(&self, batch: Batch, sent: &Sent) -> Result<(), StoreError> {
-        self.settings.database.bounded(mark(batch, sent)).await
+    pub async fn mark(&self, batch: Batch, sent: &Sent, at_most: i64) -> Result<i64, StoreError> {
+        let marked = mark(batch, sent, at_most);
+        self.settings.database.bounded(marked).await
     }
 
     /// How many messages wait to be published; from `at_most` on they are not counted further.
@@ -111,20 +109,18 @@ impl Store {
     /// [`StoreError::NothingDone`].
     pub async fn unpublished(&self, at_most: i64) -> Result<i64, StoreError> {
         let counted = async {
-            let sql = "select count(*) from (
-                select from outbox where published_at is null and parked_at is null limit $1) as waiting";
-            let query = sqlx::query_scalar(sql).bind(at_most);
+            let query = sqlx::query_scalar(WAITING).bind(at_most);
             Ok(query.fetch_one(&self.pool).await?)
         };
         self.settings.database.bounded(counted).await
     }
 }
 
-async fn mark(mut batch: Batch, sent: &Sent) -> Result<(), StoreError> {
-    sqlx::query("update outbox set published_at = now() where outbox_id = any($1)")
-        .bind(&sent.published)
-        .execute(&mut *batch.transaction)
-        .await?;
+/// Counts what waits to be published, up to a number.
+const WAITING: &str = "select count(*) from (
+    select from outbox where published_at is null and parked_at is null limit $1) as waiting";
+
+async fn mark(mut batch: Batch, sent: &Sent, at_most: i64) -> Result<i64, StoreError> {
     for (outbox_id, reason) in &sent.refused {
         sqlx::query("update outbox set parked_at = now(), parked_reason = $2 where outbox_id = $1")
             .bind(outbox_id)
@@ -132,9 +128,18 @@ async fn mark(mut batch: Batch, sent: &Sent) -> Result<(), StoreError> {
             .execute(&mut *batch.transaction)
             .await?;
     }
-    batch
-        .transaction
-        .commit()
-        .await
-        .map_err(StoreError::CommitUnknown)
+    // One statement sees the table as it was before it, so what it marks is left out of the count.
+    let waiting = sqlx::query_scalar(
+        "with marked as (update outbox set published_at = now() where outbox_id = any($1))
+         select count(*) from (
+             select from outbox where published_at is null and parked_at is null
+                 and outbox_id <> all($1) limit $2) as waiting",
+    )
+    .bind(&sent.published)
+    .bind(at_most)
+    .fetch_one(&mut *batch.transaction)
+    .await?;
+    let committed = batch.transaction.commit().await;
+    committed.map_err(StoreError::CommitUnknown)?;
+    Ok(waiting)
 }

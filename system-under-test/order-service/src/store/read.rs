@@ -1,5 +1,7 @@
 //! Orders and products as they are.
 
+use std::sync::Arc;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -39,6 +41,22 @@ impl Store {
             order(&mut connection, order_id).await
         };
         self.settings.database.bounded(read).await
+    }
+
+    /// An order for somebody who only looks, and has `seen` a version of it: as it was last read here, if that is not long ago.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn shown_order(
+        &self,
+        order_id: Uuid,
+        seen: Option<i32>,
+    ) -> Result<Option<Arc<Order>>, StoreError> {
+        if let Some(copy) = self.copies.get(order_id, seen) {
+            return Ok(Some(copy));
+        }
+        let order = self.order(order_id).await?;
+        Ok(order.map(|order| self.copies.keep(order)))
     }
 
     /// Everything that is for sale.

@@ -76,9 +76,13 @@ impl Store {
     pub async fn look_at_schema(&self) -> Result<(), StoreError> {
         let read = async {
             let rows: Vec<(String, String, bool, bool)> = sqlx::query_as(
-                "select table_name::text, column_name::text, is_nullable = 'YES',
-                        column_default is not null or is_identity = 'YES'
-                 from information_schema.columns where table_schema = current_schema()",
+                "select tables.relname::text, columns.attname::text, not columns.attnotnull,
+                        columns.atthasdef or columns.attidentity <> ''
+                 from pg_attribute as columns
+                 join pg_class as tables on tables.oid = columns.attrelid
+                 join pg_namespace as schemas on schemas.oid = tables.relnamespace
+                 where schemas.nspname = current_schema() and tables.relkind in ('r', 'p')
+                   and columns.attnum > 0 and not columns.attisdropped",
             )
             .fetch_all(&self.pool)
             .await?;

@@ -7,7 +7,6 @@ use order_service::defences::Defence;
 use order_service::domain::{Answer, State};
 use order_service::store::StoreError;
 use order_service::store::answer::Effect;
-use service_kit::testing;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::answers::{answered, placed};
@@ -21,7 +20,7 @@ async fn take(connection: &mut PgConnection, table: &str) {
 
 async fn somebody_waits(shop: &Shop) {
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    testing::eventually("somebody waits", async || shop.count(sql).await > 0).await;
+    service_testing::eventually("somebody waits", async || shop.count(sql).await > 0).await;
 }
 
 async fn begin(shop: &Shop) -> Transaction<'static, Postgres> {

@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use order_service::intake::Bounds;
 use service_kit::shutdown::Shutdown;
-use service_kit::testing;
 use tower::ServiceExt;
 
 use crate::support::{Shop, order};
@@ -41,7 +40,7 @@ async fn while_too_many_messages_wait_orders_are_refused_with_a_time_to_come_bac
         let (status, _) = shop.post(None, &order(&format!("r-{number}"))).await;
         assert_eq!(status, StatusCode::CREATED);
     }
-    testing::eventually("it closes", async || !shop.intake.is_open()).await;
+    service_testing::eventually("it closes", async || !shop.intake.is_open()).await;
     let request = Request::post("/orders").header("content-type", "application/json");
     let request = request.body(Body::from(order("r"))).expect("a request");
     let refusal = shop.routes().oneshot(request).await.expect("an answer");
@@ -55,7 +54,7 @@ async fn while_too_many_messages_wait_orders_are_refused_with_a_time_to_come_bac
     shop.intake.note(BOUNDS, waiting);
     assert!(!shop.intake.is_open(), "between the bounds it stays closed");
     publish(&shop, 2).await;
-    testing::eventually("it opens", async || shop.intake.is_open()).await;
+    service_testing::eventually("it opens", async || shop.intake.is_open()).await;
     assert_eq!(shop.post(None, &order("r")).await.0, StatusCode::CREATED);
     assert!(shop.measures("intake_closed 0"));
     shutdown.begin();

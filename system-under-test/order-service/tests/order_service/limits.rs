@@ -3,7 +3,6 @@
 use axum::http::StatusCode;
 use order_service::defences::Defence;
 use serde_json::Value;
-use service_kit::testing;
 
 use crate::support::{Shop, order};
 
@@ -38,7 +37,7 @@ async fn who_finds_no_free_connection_is_refused_before_his_time_is_up() {
         let second = shop.pool.acquire().await.expect("a connection");
         assert_eq!(code_of_placing(&shop).await, expected);
         drop((first, second));
-        testing::eventually("orders are taken again", async || {
+        service_testing::eventually("orders are taken again", async || {
             code_of_placing(&shop).await.0 == StatusCode::CREATED
         })
         .await;
@@ -83,7 +82,7 @@ async fn connections_that_were_lost_are_replaced() {
         assert_eq!(code_of_placing(shop).await.0, StatusCode::CREATED);
         assert_eq!(shop.count(lose_all).await, 2);
     }
-    testing::eventually("orders are taken again", async || {
+    service_testing::eventually("orders are taken again", async || {
         code_of_placing(&shop).await.0 == StatusCode::CREATED
     })
     .await;

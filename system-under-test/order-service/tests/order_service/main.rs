@@ -5,6 +5,7 @@ mod cancelling;
 mod conflicts;
 mod intake;
 mod limits;
+mod looking;
 mod placing;
 mod relay;
 mod schema;

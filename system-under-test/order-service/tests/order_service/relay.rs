@@ -15,7 +15,6 @@ use service_kit::defences::Defences;
 use service_kit::kafka::Producer;
 use service_kit::service::{Common, Service};
 use service_kit::settings::Settings;
-use service_kit::testing;
 use tokio::sync::Notify;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -125,7 +124,7 @@ async fn two_relays_publish_everything_once_and_in_the_order_of_each_order() {
         }
     }
     let relays = [outgoing.relay(&shop, &[]), outgoing.relay(&shop, &[])];
-    testing::eventually("the outbox is empty", async || {
+    service_testing::eventually("the outbox is empty", async || {
         unpublished(&shop).await == 0
     })
     .await;
@@ -140,7 +139,7 @@ async fn two_relays_publish_everything_once_and_in_the_order_of_each_order() {
     }
     assert_eq!(outgoing.published("payment-commands").len(), 20);
     for relay in &relays {
-        testing::stop(relay).await;
+        service_testing::stop(relay).await;
     }
 }
 
@@ -151,15 +150,15 @@ async fn while_kafka_is_away_messages_wait() {
     let relay = outgoing.relay(&shop, &[]);
     shop.post(None, &order("r-1")).await;
     let free = "select count(*) from (select from outbox for update skip locked) as free";
-    testing::eventually("the relay tries", async || shop.count(free).await == 0).await;
+    service_testing::eventually("the relay tries", async || shop.count(free).await == 0).await;
     assert_eq!(unpublished(&shop).await, 2);
     outgoing.broker.set_down(None, false).await.expect("up");
-    testing::eventually("the outbox is empty", async || {
+    service_testing::eventually("the outbox is empty", async || {
         unpublished(&shop).await == 0
     })
     .await;
     assert_eq!(outgoing.published("payment-commands").len(), 1);
-    testing::stop(&relay).await;
+    service_testing::stop(&relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,9 +167,9 @@ async fn without_the_acknowledgement_messages_count_as_published_that_are_not() 
     outgoing.broker.set_down(None, true).await.expect("down");
     let relay = outgoing.relay(&shop, &[Defence::OutboxAck]);
     shop.post(None, &order("r-1")).await;
-    testing::eventually("marked", async || unpublished(&shop).await == 0).await;
+    service_testing::eventually("marked", async || unpublished(&shop).await == 0).await;
     assert!(outgoing.published("payment-commands").is_empty());
-    testing::stop(&relay).await;
+    service_testing::stop(&relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,7 +232,7 @@ async fn a_message_that_kafka_never_takes_is_parked_and_those_behind_it_go_on() 
         .expect("stored");
     let relay = outgoing.relay(&shop, &[]);
     let waiting = "select count(*) from outbox where published_at is null and parked_at is null";
-    testing::eventually("nothing waits", async || shop.count(waiting).await == 0).await;
+    service_testing::eventually("nothing waits", async || shop.count(waiting).await == 0).await;
     let parked = "select count(*) from outbox where parked_reason is not null and length(payload->>'note') = 5000";
     assert_eq!(shop.count(parked).await, 1);
     let events = outgoing.published("order-events");
@@ -242,5 +241,5 @@ async fn a_message_that_kafka_never_takes_is_parked_and_those_behind_it_go_on() 
     assert_eq!(outgoing.published("payment-commands").len(), 2);
     let metrics = relay.metrics.text().expect("metrics");
     assert!(metrics.contains("outbox_parked_total 1"), "{metrics}");
-    testing::stop(&relay).await;
+    service_testing::stop(&relay).await;
 }

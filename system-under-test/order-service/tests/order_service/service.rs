@@ -8,7 +8,6 @@ use kafka_broker::{Broker, BrokerConfig, Record};
 use order_service::config::Config;
 use order_service::domain::State;
 use service_kit::service::Service;
-use service_kit::testing;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -39,14 +38,14 @@ async fn started(shop: &Shop, brokers: &str) -> Service {
         ("KAFKA_WORK_PAUSE_MS", "5"),
         ("OUTBOX_POLL_MS", "50"),
     ];
-    let service = testing::start(
+    let service = service_testing::start(
         order_service::NAME,
         &values,
         Config::read,
         order_service::start,
     )
     .await;
-    testing::eventually("ready", async || service.health.readiness().await.ready).await;
+    service_testing::eventually("ready", async || service.health.readiness().await.ready).await;
     service
 }
 
@@ -75,7 +74,7 @@ fn say<K: contracts::Kind + serde::Serialize>(broker: &Broker, order_id: Uuid, b
 }
 
 async fn reaches(shop: &Shop, order_id: Uuid, state: State) {
-    testing::eventually(state.name(), async || {
+    service_testing::eventually(state.name(), async || {
         let order = shop
             .store
             .order(order_id)
@@ -140,7 +139,7 @@ async fn an_order_lives_from_its_placing_to_its_end() {
             .any(|header| header.key == "dead-reason")
     }));
     assert_eq!(shop.count("select count(*) from audit").await, 4);
-    testing::stop(&service).await;
+    service_testing::stop(&service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +152,7 @@ async fn readiness_says_why_the_tables_do_not_fit_until_they_are_repaired() {
         changed.expect("changed");
     };
     change("alter table order_lines rename column price_minor to price").await;
-    testing::eventually("red", async || {
+    service_testing::eventually("red", async || {
         let readiness = service.health.readiness().await;
         readiness.reasons.iter().any(|reason| {
             reason.starts_with("schema") && reason.contains("order_lines has no column price_minor")
@@ -161,6 +160,6 @@ async fn readiness_says_why_the_tables_do_not_fit_until_they_are_repaired() {
     })
     .await;
     change("alter table order_lines rename column price to price_minor").await;
-    testing::eventually("ready", async || service.health.readiness().await.ready).await;
-    testing::stop(&service).await;
+    service_testing::eventually("ready", async || service.health.readiness().await.ready).await;
+    service_testing::stop(&service).await;
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use service_kit::defences::{Defence as _, Defences};
 use service_kit::metrics::Metrics;
 use service_kit::settings::Settings;
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -38,7 +38,7 @@ impl Shop {
 
     /// A shop with settings of its own.
     pub(crate) async fn with(off: &[Defence], settings: &[(&str, &str)]) -> Self {
-        let database = testing::database(&MIGRATIONS).await;
+        let database = service_testing::database(&MIGRATIONS).await;
         stock_products(&database).await;
         let config = config(&database, off, settings);
         let metrics = Metrics::default();

@@ -8,7 +8,6 @@ use contracts::payment::PaymentResultKind;
 use contracts::topic;
 use pipeline::start;
 use serde_json::json;
-use service_kit::testing;
 use uuid::Uuid;
 
 fn is_charged(result: &PaymentResultKind) -> bool {
@@ -61,7 +60,7 @@ async fn without_the_key_a_lost_answer_costs_two() {
     pipeline.script("lost", lost_answers(1)).await;
     pipeline.ask_charge(order);
     pipeline.wait_for_results(1).await;
-    testing::eventually("charged twice", async || {
+    service_testing::eventually("charged twice", async || {
         pipeline.charges_of(order).await == 2
     })
     .await;

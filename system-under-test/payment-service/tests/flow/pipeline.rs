@@ -11,7 +11,7 @@ use kafka_broker::{Broker, BrokerConfig, Record};
 use reqwest::Client;
 use serde_json::Value;
 use service_kit::service::Service;
-use service_kit::testing::{self, TestDatabase};
+use service_testing::TestDatabase;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -84,7 +84,7 @@ pub(crate) async fn start_trusting(trusted: Trusted, defences_off: &str) -> Pipe
     std::fs::write(&ca, trusted).expect("written");
     std::fs::write(&key, issued.signing_key.serialize_pem()).expect("written");
 
-    let ledger = testing::database(payment_provider::MIGRATIONS).await;
+    let ledger = service_testing::database(payment_provider::MIGRATIONS).await;
     let values = [
         ("LISTEN_PUBLIC", "127.0.0.1:0"),
         ("CERTIFICATE_FILE", &certificate),
@@ -98,7 +98,7 @@ pub(crate) async fn start_trusting(trusted: Trusted, defences_off: &str) -> Pipe
             .set(addresses)
             .map_err(|_| anyhow::anyhow!("started twice"))
     };
-    let provider = testing::start(
+    let provider = service_testing::start(
         "payment-provider",
         &values,
         payment_provider::Config::read,
@@ -112,7 +112,7 @@ pub(crate) async fn start_trusting(trusted: Trusted, defences_off: &str) -> Pipe
         .listen("payment-service", None)
         .await
         .expect("a listener");
-    let payments = testing::database(payment_service::MIGRATIONS).await;
+    let payments = service_testing::database(payment_service::MIGRATIONS).await;
     let (brokers, url) = (
         listener.address().to_string(),
         format!("https://{}", addresses.public),
@@ -126,7 +126,8 @@ pub(crate) async fn start_trusting(trusted: Trusted, defences_off: &str) -> Pipe
     ];
     values.extend(QUICK);
     let read = payment_service::config::Config::read;
-    let service = testing::start("payment-service", &values, read, payment_service::start).await;
+    let service =
+        service_testing::start("payment-service", &values, read, payment_service::start).await;
     Pipeline {
         broker,
         payments,
@@ -215,7 +216,7 @@ impl Pipeline {
             let line = text.lines().find_map(|line| line.strip_prefix(&series));
             line.is_some_and(|count| count.parse::<u64>().expect("a count") >= times)
         };
-        testing::eventually("attempts are made", enough).await;
+        service_testing::eventually("attempts are made", enough).await;
     }
 
     /// Why messages were parked, in the order in which they were.
@@ -338,7 +339,8 @@ impl Pipeline {
 
     /// Waits until a script has acted so often.
     pub(crate) async fn wait_until_acted(&self, name: &str, times: u64) {
-        testing::eventually("the script acts", async || self.acted(name).await >= times).await;
+        service_testing::eventually("the script acts", async || self.acted(name).await >= times)
+            .await;
     }
 
     /// The provider's ledger.
@@ -381,7 +383,7 @@ impl Pipeline {
 
     /// Shuts the services down; they must end within their grace.
     pub(crate) async fn end(self) {
-        testing::stop(&self.service).await;
-        testing::stop(&self.provider).await;
+        service_testing::stop(&self.service).await;
+        service_testing::stop(&self.provider).await;
     }
 }

@@ -115,6 +115,15 @@ impl DatabaseSettings {
             .max_connections(self.connections)
             .acquire_timeout(self.acquire_limit)
             .idle_timeout(self.idle_limit)
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for >= TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(move |_, _| {
                 let number = opened.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async move {
@@ -164,6 +173,10 @@ impl fmt::Debug for DatabaseSettings {
             .finish_non_exhaustive()
     }
 }
+
+/// A connection that has said so recently that it lives is not asked again: half of all that is said to a database would
+/// be such questions.
+const TRUSTED_FOR: Duration = Duration::from_millis(250);
 
 /// A connection that is given back says within this time that it lives.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);

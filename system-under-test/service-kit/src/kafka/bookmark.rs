@@ -86,19 +86,43 @@ impl Bookmark {
             .map(|topic| topic.partitions())
             .filter(|partitions| !partitions.is_empty())
             .ok_or_else(|| BookmarkError::NoTopic(self.topic.clone()))?;
-        let mut bounds = BTreeMap::new();
+        let mut asked = TopicPartitionList::new();
         for partition in partitions {
-            let left = self
-                .limit
-                .checked_sub(begun.elapsed())
-                .filter(|left| !left.is_zero())
-                .ok_or(BookmarkError::TimedOut)?;
-            let (first, end) = self
-                .client
-                .fetch_watermarks(&self.topic, partition.id(), left)?;
-            bounds.insert(partition.id(), Bounds { first, end });
+            asked.add_partition(&self.topic, partition.id());
         }
-        Ok(bounds)
+        let first = self.offsets(asked.clone(), Offset::Beginning, begun)?;
+        let end = self.offsets(asked, Offset::End, begun)?;
+        let both = first.into_iter().zip(end);
+        Ok(both
+            .map(|((partition, first), (_, end))| (partition, Bounds { first, end }))
+            .collect())
+    }
+
+    /// The first or the next offset of each partition, in one request to each broker; in what is left of the time.
+    fn offsets(
+        &self,
+        mut asked: TopicPartitionList,
+        which: Offset,
+        begun: Instant,
+    ) -> Result<BTreeMap<i32, i64>, BookmarkError> {
+        let left = self.limit.checked_sub(begun.elapsed());
+        let left = left.filter(|left| !left.is_zero());
+        let left = left.ok_or(BookmarkError::TimedOut)?;
+        asked.set_all_offsets(which)?;
+        let count = asked.count();
+        let mut offsets = BTreeMap::new();
+        for partition in self.client.offsets_for_times(asked, left)?.elements() {
+            partition.error()?;
+            if let Offset::Offset(offset) = partition.offset() {
+                offsets.insert(partition.partition(), offset);
+            }
+        }
+        // A partition that is not answered for must not look as if it were not there.
+        if offsets.len() == count {
+            Ok(offsets)
+        } else {
+            Err(BookmarkError::TimedOut)
+        }
     }
 
     /// Keeps the next offset to be read for each of these partitions.

@@ -10,12 +10,14 @@
 //! * [`listening`]: a topic that every instance hears in full from now on.
 //! * `assignment`: which partitions are ours and how far each is done.
 //! * `commit`: offsets of finished work, committed together.
+//! * `delivery`: the client behind the producer, and the thread that hears what became of its records.
 
 mod assignment;
 pub mod batch;
 pub mod bookmark;
 mod commit;
 pub mod consumer;
+mod delivery;
 pub mod listening;
 pub mod message;
 pub mod producer;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, Producer as _};
+use tokio::sync::oneshot;
 
-use super::{KafkaSettings, QuietClient};
+use super::KafkaSettings;
+use super::delivery::{Outcome, PolledProducer};
 use crate::trace::{TRACEPARENT, Trace};
 
 /// A record to be sent.
@@ -52,7 +53,7 @@ pub enum ProduceError {
 /// Sends records; clones share one client.
 #[derive(Clone)]
 pub struct Producer {
-    client: FutureProducer<QuietClient>,
+    client: PolledProducer,
     prefix: Arc<str>,
 }
 
@@ -67,11 +68,8 @@ impl Producer {
         instance: &str,
         idempotent: bool,
     ) -> Result<Self, KafkaError> {
-        let client = settings
-            .producer(instance, idempotent)
-            .create_with_context(QuietClient)?;
         Ok(Self {
-            client,
+            client: PolledProducer::new(&settings.producer(instance, idempotent))?,
             prefix: settings.prefix.as_str().into(),
         })
     }
@@ -98,12 +96,13 @@ impl Producer {
                 value: Some(value),
             });
         }
-        let future_record = FutureRecord::to(&topic)
+        let (sender, delivery) = oneshot::channel();
+        let record = BaseRecord::with_opaque_to(&topic, Box::new(sender))
             .key(record.key)
             .payload(record.payload)
             .headers(headers);
-        match self.client.send_result(future_record) {
-            Ok(delivery) => Ok(Acknowledgement { delivery }),
+        match self.client.send(record) {
+            Ok(()) => Ok(Acknowledgement { delivery }),
             Err((error, _)) => Err(not_accepted(&error)),
         }
     }
@@ -152,7 +151,7 @@ impl Producer {
 /// The promise of an acknowledgement.
 #[must_use = "a record counts as sent only when it was acknowledged"]
 pub struct Acknowledgement {
-    delivery: DeliveryFuture,
+    delivery: oneshot::Receiver<Outcome>,
 }
 
 impl Acknowledgement {
@@ -162,11 +161,8 @@ impl Acknowledgement {
     /// [`ProduceError::Refused`], [`ProduceError::NotAcknowledged`].
     pub async fn wait(self) -> Result<Placed, ProduceError> {
         match self.delivery.await {
-            Ok(Ok(delivery)) => Ok(Placed {
-                partition: delivery.partition,
-                offset: delivery.offset,
-            }),
-            Ok(Err((error, _))) => Err(not_delivered(&error)),
+            Ok(Ok(placed)) => Ok(placed),
+            Ok(Err(error)) => Err(not_delivered(&error)),
             Err(_) => Err(ProduceError::NotAcknowledged(
                 "the producer was closed".to_owned(),
             )),

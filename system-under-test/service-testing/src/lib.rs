@@ -11,8 +11,8 @@ use std::error::Error;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::service::{Common, Service};
-use crate::settings::Settings;
+use service_kit::service::{Common, Service};
+use service_kit::settings::Settings;
 
 pub use postgres::{TestDatabase, database};
 pub use program::Program;

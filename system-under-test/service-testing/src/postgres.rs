@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 
-use crate::database::migrate::migrator;
+use service_kit::database::migrate::migrator;
 
 /// The test's own user needs no password; everybody else has to give one.
 const ACCESS: &str = "local all postgres trust\nlocal all all scram-sha-256\n";

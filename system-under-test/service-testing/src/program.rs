@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::eventually;
+use crate::eventually;
 
 /// A running program; it is killed when it is dropped.
 pub struct Program {
