@@ -76,9 +76,9 @@ impl Relay {
     /// # Errors
     /// None; the type is what the service's tasks have.
     pub async fn run(self) -> Result<(), StoreError> {
-        let mut is_worth_it = true;
+        let mut messages_may_wait = true;
         while !self.shutdown.has_begun() {
-            if is_worth_it {
+            if messages_may_wait {
                 let relayed = tokio::select! {
                     relayed = self.relay_batch() => relayed,
                     () = self.out_of_time() => break,
@@ -89,7 +89,7 @@ impl Relay {
                     Err(error) => tracing::warn!(%error, "the outbox was not relayed"),
                 }
             }
-            is_worth_it = tokio::select! {
+            messages_may_wait = tokio::select! {
                 () = self.stored.notified() => true,
                 () = tokio::time::sleep(self.poll) => self.something_waits().await,
                 () = self.shutdown.begun() => false,

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -11,7 +12,7 @@ use rdkafka::Message;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -33,6 +34,9 @@ const COMMIT_LOOK: Duration = Duration::from_millis(5);
 
 /// Longest wait for that.
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Longest wait for the consumer to leave its group; after it the broker has to find out by itself.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a service does with a message. It may be called again with the same message, also at the same time on another
 /// instance, so it must recognise what it has done already.
@@ -215,12 +219,31 @@ impl<W: BatchWork> Reception<W> {
         if let Err(panic) = committing.await {
             tracing::error!(%panic, "the committer failed");
         }
-        // Closing leaves the group, which waits for the broker.
-        let closing = tokio::task::spawn_blocking(move || drop(self));
-        if let Err(panic) = closing.await {
-            tracing::error!(%panic, "the consumer did not close");
-        }
+        self.close().await;
         outcome
+    }
+
+    /// Closing leaves the group, which waits for the broker. It has its own thread, for which nobody waits longer than a
+    /// bound: librdkafka can lose the question that a rebalance asks of it if it comes as the group membership ends, and
+    /// then waits for the answer for ever (seen with rdkafka 0.39, in `rd_kafka_rebalance_protocol`).
+    async fn close(self: Arc<Self>) {
+        let (closed, closing) = oneshot::channel();
+        let started = thread::Builder::new()
+            .name("kafka close".to_owned())
+            .spawn(move || {
+                drop(self);
+                // Whoever waited may have given up.
+                let _ = closed.send(());
+            });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread to close the consumer");
+            return;
+        }
+        match tokio::time::timeout(CLOSE_LIMIT, closing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!("closing the consumer failed"),
+            Err(_) => tracing::warn!(limit = ?CLOSE_LIMIT, "the consumer is left unclosed"),
+        }
     }
 
     async fn receive(self: &Arc<Self>) -> Result<(), KafkaError> {
