@@ -88,7 +88,7 @@ pub async fn start_batch(config: Config, service: Service) -> anyhow::Result<()>
 }
 
 struct Opened {
-    pool: sqlx::PgPool,
+    pool: database::Pool,
     store: Store,
 }
 

@@ -57,7 +57,7 @@ impl Health {
     }
 
     /// Adds the check that the database answers.
-    pub fn check_database(&self, pool: &sqlx::PgPool) {
+    pub fn check_database(&self, pool: &database::Pool) {
         let pool = pool.clone();
         self.check("database", move || {
             let pool = pool.clone();

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use service_kit::database::{DatabaseSettings, SqlState, had_no_connection, migrate};
+use service_kit::database::{DatabaseSettings, Pool, SqlState, had_no_connection, migrate};
 use service_kit::service::{Common, Service};
 use service_kit::settings::Settings;
 use service_kit::shutdown::Shutdown;
-use sqlx::PgPool;
 
 const MIGRATIONS: [(&str, &str); 1] = [(
     "0001_things.sql",
@@ -39,7 +38,8 @@ async fn embedded_migrations_and_files_of_the_same_name_agree() {
         .run(&database.pool)
         .await
         .expect("the checksums agree");
-    migrate(&database.pool, &MIGRATIONS, &Shutdown::default())
+    let pool = settings(&database.url).pool("tests");
+    migrate(&pool, &MIGRATIONS, &Shutdown::default())
         .await
         .expect("nothing to do");
     let (applied,): (i64,) = sqlx::query_as("select count(*) from _sqlx_migrations")
@@ -83,7 +83,7 @@ async fn waiting_for_a_database_that_is_away_ends_with_the_shutdown() {
 }
 
 /// A service that has nothing but a database, and its pool.
-fn service(url: &str, password_file: &Path, follows_password: bool) -> (Service, PgPool) {
+fn service(url: &str, password_file: &Path, follows_password: bool) -> (Service, Pool) {
     let values = [
         ("INSTANCE", "kit"),
         ("LISTEN_HTTP", "127.0.0.1:0"),

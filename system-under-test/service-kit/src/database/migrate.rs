@@ -6,10 +6,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlStr};
 
 use crate::shutdown::Shutdown;
+
+use super::Pool;
 
 /// Pause between attempts to reach a database that is not there yet, or takes another password.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -61,13 +63,13 @@ fn migration(name: &'static str, text: &'static str) -> Result<Migration, Migrat
 /// # Errors
 /// The migrations do not fit the database, or the process is to stop.
 pub async fn migrate(
-    pool: &PgPool,
+    pool: &Pool,
     files: &[(&'static str, &'static str)],
     shutdown: &Shutdown,
 ) -> Result<(), MigrateError> {
     let migrator = migrator(files)?;
     loop {
-        match migrator.run(pool).await {
+        match run(&migrator, pool).await {
             Ok(()) => return Ok(()),
             Err(error) if !is_out_of_reach(&error) => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "the database cannot be used, trying again"),
@@ -77,6 +79,14 @@ pub async fn migrate(
             () = shutdown.begun() => return Err(MigrateError::Stopped),
         }
     }
+}
+
+async fn run(migrator: &Migrator, pool: &Pool) -> Result<(), sqlx::migrate::MigrateError> {
+    let mut lent = pool.acquire().await?;
+    // `run` does as much, but a task that waits for it is refused by the compiler.
+    migrator.run_direct(None, &mut *lent, false).await?;
+    lent.give_back();
+    Ok(())
 }
 
 fn is_out_of_reach(error: &sqlx::migrate::MigrateError) -> bool {

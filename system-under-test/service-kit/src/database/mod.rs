@@ -2,10 +2,12 @@
 //!
 //! * [`migrate`]: embedded migrations, interchangeable with files of the same names.
 //! * [`password`]: a password that lies in a file and may change there.
+//! * [`pool`]: connections that are lent on as soon as they are given back.
 //! * [`retry`]: transactions that lost a deadlock or a serialization conflict are run again, so many times.
 
 pub mod migrate;
 pub mod password;
+pub mod pool;
 pub mod retry;
 
 use std::fmt;
@@ -14,14 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::service::Service;
 use crate::settings::Settings;
 
+use pool::TRUSTED_FOR;
+
 pub use migrate::{MigrateError, migrate};
 pub use password::PasswordFile;
+pub use pool::{Lent, Pool, Transaction};
 pub use retry::{SqlState, TransactionRetry, with_retries};
 
 /// How a service uses its database.
@@ -80,7 +85,7 @@ impl DatabaseSettings {
 
     /// The pool of a service: whether the database answers is part of its readiness, and a password that changes is taken
     /// up, so far as that is wanted. Nothing is connected yet.
-    pub fn open(&self, service: &Service) -> PgPool {
+    pub fn open(&self, service: &Service) -> Pool {
         let pool = self.pool(&service.common.instance);
         service.health.check_database(&pool);
         let file = self.password_file.clone();
@@ -92,7 +97,7 @@ impl DatabaseSettings {
     }
 
     /// A pool with these limits. Nothing is connected yet.
-    pub fn pool(&self, instance: &str) -> PgPool {
+    pub fn pool(&self, instance: &str) -> Pool {
         let ms = |limit: Duration| limit.as_millis().to_string();
         let address = self.address.clone().application_name(instance).options([
             ("statement_timeout", ms(self.statement_limit)),
@@ -105,13 +110,12 @@ impl DatabaseSettings {
                 if self.synchronous_commit { "on" } else { "off" }.to_owned(),
             ),
         ]);
-        let release_limit = self.acquire_limit.min(RELEASE_LIMIT);
         let may_open = match self.replaces_lost_connections {
             true => u32::MAX,
             false => self.connections,
         };
-        let opened = Arc::new(AtomicU32::new(0));
-        PgPoolOptions::new()
+        let so_far = Arc::new(AtomicU32::new(0));
+        let opened = PgPoolOptions::new()
             .max_connections(self.connections)
             .acquire_timeout(self.acquire_limit)
             .idle_timeout(self.idle_limit)
@@ -125,7 +129,7 @@ impl DatabaseSettings {
                 })
             })
             .after_connect(move |_, _| {
-                let number = opened.fetch_add(1, Ordering::Relaxed);
+                let number = so_far.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async move {
                     if number < may_open {
                         Ok(())
@@ -134,8 +138,8 @@ impl DatabaseSettings {
                     }
                 })
             })
-            .after_release(move |connection, _| Box::pin(answers_within(connection, release_limit)))
-            .connect_lazy_with(address)
+            .connect_lazy_with(address);
+        Pool::from(opened)
     }
 
     /// Runs database work for at most [`DatabaseSettings::work_limit`].
@@ -174,30 +178,10 @@ impl fmt::Debug for DatabaseSettings {
     }
 }
 
-/// A connection that has said so recently that it lives is not asked again: half of all that is said to a database would
-/// be such questions.
-const TRUSTED_FOR: Duration = Duration::from_millis(250);
-
-/// A connection that is given back says within this time that it lives.
-const RELEASE_LIMIT: Duration = Duration::from_secs(5);
-
 fn not_replaced() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::other(
         "a connection to the database was lost, and it is not to be replaced",
     ))
-}
-
-/// A connection that hangs must not hold a place in the pool for ever: an error here closes it.
-async fn answers_within(
-    connection: &mut PgConnection,
-    limit: Duration,
-) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(limit, connection.ping()).await {
-        Ok(answer) => answer.map(|()| true),
-        Err(_) => Err(sqlx::Error::Io(std::io::Error::from(
-            std::io::ErrorKind::TimedOut,
-        ))),
-    }
 }
 
 /// Whether the database refuses the password (28P01): then it was told another one than this service.

@@ -5,12 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
-
 use crate::files;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
+
+use super::Pool;
 
 /// The setting that names the file.
 const FILE: &str = "DATABASE_PASSWORD_FILE";
@@ -71,12 +70,11 @@ impl PasswordFile {
     ///
     /// # Errors
     /// None; as a task of a service it has the shape of one.
-    pub(super) async fn follow(self, pool: PgPool, shutdown: Shutdown) -> Result<(), Infallible> {
+    pub(super) async fn follow(self, pool: Pool, shutdown: Shutdown) -> Result<(), Infallible> {
         let path = self.path.display().to_string();
         let changed = |held: &[u8]| match password_in(held) {
             Ok(password) => {
-                let address = PgConnectOptions::clone(&pool.connect_options());
-                pool.set_connect_options(address.password(password));
+                pool.set_connect_options(|address| address.password(password));
                 tracing::info!(path, "the password of the database was taken up anew");
             }
             Err(why) => tracing::error!(
