@@ -20,8 +20,8 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A connection that came back so recently is not asked whether it lives: half of all that is said to a database would be
-/// such questions.
+/// A connection that came back so recently is not asked whether it lives, unless the work of another one has not ended well
+/// since: half of all that is said to a database would be such questions.
 pub(super) const TRUSTED_FOR: Duration = Duration::from_millis(250);
 
 /// A connection whose work did not end well says within this time that it lives, else it is closed: one that hangs must
@@ -51,6 +51,14 @@ struct Kept {
     connection: PoolConnection<Postgres>,
     lent_first: Instant,
     since: Instant,
+    /// Whether the work of another one has not ended well since.
+    doubted: bool,
+}
+
+impl Kept {
+    fn is_trusted(&self) -> bool {
+        !self.doubted && self.since.elapsed() < TRUSTED_FOR
+    }
 }
 
 impl From<PgPool> for Pool {
@@ -93,8 +101,9 @@ impl Pool {
                 let connection = self.shared.opened.acquire().await?;
                 return Ok(self.lent(connection, Instant::now(), place));
             };
+            let is_trusted = kept.is_trusted();
             let mut lent = self.lent(kept.connection, kept.lent_first, place);
-            if kept.since.elapsed() < TRUSTED_FOR || lent.ping().await.is_ok() {
+            if is_trusted || lent.ping().await.is_ok() {
                 return Ok(lent);
             }
             match lent.close() {
@@ -200,6 +209,7 @@ impl Lent {
                 connection,
                 lent_first: self.lent_first,
                 since: Instant::now(),
+                doubted: false,
             });
             drop(place);
         }
@@ -234,6 +244,10 @@ impl Drop for Lent {
         let Some((mut connection, place)) = self.held.take() else {
             return;
         };
+        // What ended this one may have ended them all.
+        for kept in self.shared.kept().iter_mut() {
+            kept.doubted = true;
+        }
         // Is sent when the connection is asked whether it lives.
         while PgTransactionManager::get_transaction_depth(&connection) > 0 {
             PgTransactionManager::start_rollback(&mut connection);
