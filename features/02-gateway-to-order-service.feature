@@ -21,7 +21,7 @@ Feature: Layer 2, from the API gateway to the order service
   Scenario: An order instance dies after it has stored an order and before it answers
     # What is retried must not hang on how many retries are left.
     Given the setting RETRY_BUDGET_MIN_PER_S of api-gateway is "50"
-    And customers without idempotency keys place 20 orders per second
+    And customers without idempotency keys place 10 orders per second
     When the fault "order-crash-after-commit-before-answer" is injected until it was felt 2 times
     And the fault heals
     And customers have placed 10 more orders

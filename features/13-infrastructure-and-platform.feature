@@ -27,3 +27,31 @@ Feature: Layer 13, infrastructure and platform
     And the pipeline settles within 30 seconds
     Then every promise is kept
     And at most 35 percent of the attempts fail
+
+  @F13.9 @without:order.secret-reload/failures-bounded
+  Scenario: The order service's database password is changed at the database, and the service is told later
+    Given customers place 20 orders per second
+    When customers have placed 40 orders
+    And the fault "order-database-password-rotated" is injected until it was felt 10 times
+    And customers have placed 20 more orders
+    And the fault heals
+    And customers have placed 120 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 15 attempts are refused with "503 overloaded"
+    And at least 100 orders are accepted
+    And at most 45 percent of the attempts fail
+
+  @F13.9 @without:payment.secret-reload/every-order-final
+  Scenario: The payment service's database password is changed at the database, and the service is told later
+    Given customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "payment-database-password-rotated" is injected until it was felt 10 times
+    And customers have placed 20 more orders
+    And the fault heals
+    And customers have placed 20 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 10 percent of the attempts fail

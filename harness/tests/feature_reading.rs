@@ -60,8 +60,9 @@ Feature: Payments
 struct Steps;
 
 impl StepVocabulary for Steps {
-    fn find(&self, text: &str, _: StepType) -> StepMatch {
+    fn find(&self, text: &str, kind: StepType) -> StepMatch {
         match text {
+            "the shop is open" if kind != StepType::Given => StepMatch::Undefined,
             "the shop is open" | "the shop closes" | "every promise is kept" => StepMatch::Defined,
             "it rains" => StepMatch::Ambiguous(vec!["it {word}".into(), "it rains".into()]),
             text if text.ends_with("answers are lost") => StepMatch::Defined,
@@ -365,6 +366,12 @@ fn each_mistake_in_the_steps_has_its_place_and_its_remedy() {
             "And the shop closes",
             "And pigs fly",
             "x.feature:15:9: nobody knows this step (`firedrill list steps` prints the steps there are)",
+        ),
+        (
+            "And the shop closes",
+            "And the shop is open",
+            "x.feature:15:9: this step is a `Given`, and here it is read as a `When` (begin it with `Given`; `And` goes \
+             on with what stands before it)",
         ),
         (
             "And the shop closes",

@@ -49,6 +49,7 @@ ready    = "/ready"
 database = { name = "shop", migrations = "shop" }
 [component.shop.settings]
 DATABASE_URL = "postgres://{database_user}:{database_password}@{link:postgres}/{database}"
+PASSWORD     = "{database_password_file}"
 KAFKA        = "{link:kafka}"
 PREFIX       = "{topic_prefix}"
 CERTIFICATE  = "{certificate_file}"
@@ -66,6 +67,7 @@ shares_database_of = "shop"
 [component.desk.settings]
 SHOPS = "{link:shop}"
 DATABASE_URL = "postgres://{database_user}:{database_password}@{link:postgres}/{database}"
+PASSWORD = "{database_password_file}"
 "#;
 
 #[test]
@@ -467,6 +469,47 @@ async fn a_component_can_use_the_database_of_another() {
         "they share a proxy"
     );
     assert_eq!(pipeline.database_url("desk"), pipeline.database_url("shop"));
+    assert_eq!(
+        pipeline.database_login("desk"),
+        pipeline.database_login("shop")
+    );
+    assert_eq!(desk["PASSWORD"], shop["PASSWORD"]);
     pipeline.stop().await.expect("stopped");
+    bed.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_told_of_another_password_in_its_file_and_other_drills_are_not() {
+    let bed = Bed::start().await;
+    let (one, other) = tokio::join!(bed.pipeline("d0001"), bed.pipeline("d0002"));
+    let (in_one, in_other) = (
+        environment(&one, "shop-1").await,
+        environment(&other, "shop-1").await,
+    );
+    let file = |shop: &BTreeMap<String, String>| {
+        fs::read_to_string(&shop["PASSWORD"]).expect("its password")
+    };
+    let (first, others) = (file(&in_one), file(&in_other));
+    assert!(in_one["DATABASE_URL"].contains(&format!(":{first}@")));
+    assert_ne!(first, others);
+    one.change_database_password("shop").await.expect("changed");
+    assert_eq!(file(&in_one), first, "it has not been told");
+    one.tell_database_password("shop").await.expect("told");
+    assert_ne!(file(&in_one), first);
+    assert_eq!(file(&in_other), others);
+    let login = one.database_login("shop").expect("it logs in");
+    let connect = |password: String| {
+        let postgres = one.address("postgres", "postgres").expect("an address");
+        let user = &login.user;
+        let url = format!("postgres://{user}:{password}@{postgres}/{user}?sslmode=disable");
+        async move { PgConnection::connect(&url).await }
+    };
+    assert!(connect(first).await.is_err(), "the old password is good");
+    assert!(connect(file(&in_one)).await.is_ok());
+    let stranger = one.change_database_password("store").await;
+    assert!(stranger.is_err_and(|error| error.to_string().contains("store")));
+    one.stop().await.expect("stopped");
+    assert!(!Path::new(&in_one["PASSWORD"]).exists(), "it is left");
+    other.stop().await.expect("stopped");
     bed.shut_down().await;
 }

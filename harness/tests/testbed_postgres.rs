@@ -71,13 +71,18 @@ impl Server {
     }
 
     async fn names(&self) -> Vec<String> {
+        self.listed("select datname from pg_database where datname like 'shop_d%'")
+            .await
+    }
+
+    async fn listed(&self, sql: &'static str) -> Vec<String> {
         let mut owner = self
             .cluster
             .owner_options("postgres")
             .connect()
             .await
             .expect("connected");
-        let rows = sqlx::query("select datname from pg_database where datname like 'shop_d%'")
+        let rows = sqlx::query(sql)
             .fetch_all(&mut owner)
             .await
             .expect("listed");
@@ -143,6 +148,49 @@ async fn nobody_gets_in_without_the_password() {
         wrong.is_err_and(|error| error.to_string().contains("password")),
         "let in with a wrong password"
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_one_drills_own_and_takes_another_password_without_anybody_elses_noticing() {
+    let server = start().await;
+    let (one, other) = (server.lease("d0001").await, server.lease("d0002").await);
+    let mut in_one = server.connect(&one).await;
+    let mut in_other = server.connect(&other).await;
+    let url = server.databases.url(&one);
+    let mut harness = PgConnection::connect(&url).await.expect("connected");
+    sqlx::query("create table baskets as select 7 as apples")
+        .execute(&mut in_one)
+        .await
+        .expect("it may make tables");
+    let apples = sqlx::query("update baskets set apples = 8 returning apples")
+        .fetch_one(&mut harness)
+        .await
+        .expect("whatever a drill makes, the harness may look at");
+    assert_eq!(apples.get::<i32, _>(0), 8);
+
+    let password = server.databases.change_password(&one).await;
+    let changed = ComponentDatabase {
+        password: password.expect("changed"),
+        ..one.clone()
+    };
+    assert_eq!(count(&mut in_one).await, 1, "what is open stays open");
+    server.databases.end_sessions(&one).await.expect("ended");
+    let ended = sqlx::query("select 1").execute(&mut in_one).await;
+    assert!(ended.is_err(), "it goes on");
+    let old = server.cluster.options(&one.user, &one.password, &one.name);
+    let refused = old.connect().await.expect_err("the old password");
+    assert!(refused.to_string().contains("password"), "{refused}");
+    assert_eq!(count(&mut server.connect(&changed).await).await, 1);
+    assert_eq!(count(&mut harness).await, 1);
+    assert_eq!(count(&mut in_other).await, 1);
+    assert_eq!(count(&mut server.connect(&other).await).await, 1);
+
+    let logins = "select rolname::text from pg_roles where rolname like 'shop_d%' order by 1";
+    assert_eq!(server.listed(logins).await, ["shop_d0001", "shop_d0002"]);
+    server.databases.give_back([changed]);
+    server.databases.settle().await;
+    assert_eq!(server.listed(logins).await, ["shop_d0002"]);
     server.stop().await;
 }
 

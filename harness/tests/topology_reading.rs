@@ -167,6 +167,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "topology.toml:7:9: `shop` has no database (add `database = { name = \"NAME\" }`)",
         ),
         (
+            "{instance}",
+            "{database_password_file}",
+            "topology.toml:7:9: `shop` has no database (add `database = { name = \"NAME\" }`)",
+        ),
+        (
             "{listen:public}",
             "{listen:publc}",
             "topology.toml:19:26: `shop` is never told its port `public` (pass `{listen:public}` in a setting or an argument)\n\

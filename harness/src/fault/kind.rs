@@ -9,7 +9,8 @@ use super::{
     AddressMoved, AuthorityReplaced, BrokerStopped, Cause, CertificateExpires, CertificateReplaced,
     ConnectionCut, ConnectionReset, ConnectionTimeout, Deadlock, DnsAnswers, ExternalScript,
     FailPoint, KafkaAnswers, Latency, LinkDown, MessagesDuplicated, MessagesProduced, Mistake,
-    Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked, SigningKeyRotated, Witness,
+    Named, OffsetsReset, ProcessKilled, ProcessPaused, RowsLocked, SecretRotated,
+    SigningKeyRotated, Witness,
     in_force::{InForce, Scene},
 };
 
@@ -150,6 +151,7 @@ kinds! {
     RowsLocked,
     Deadlock,
     SigningKeyRotated,
+    SecretRotated,
     DnsAnswers,
     AddressMoved,
     CertificateReplaced,

@@ -34,6 +34,7 @@ mod offsets_reset;
 mod process_killed;
 mod process_paused;
 mod rows_locked;
+mod secret_rotated;
 mod signing_key_rotated;
 
 pub use address_moved::AddressMoved;
@@ -61,6 +62,7 @@ pub use on_links::Direction;
 pub use process_killed::{AtRandom, EndSignal, ProcessKilled};
 pub use process_paused::ProcessPaused;
 pub use rows_locked::RowsLocked;
+pub use secret_rotated::SecretRotated;
 pub use signing_key_rotated::SigningKeyRotated;
 pub use target::{LinkName, Mistake, Named, component_of};
 pub use witness::{Felt, FeltBy, Witness};

@@ -69,6 +69,8 @@ witnesses! {
     ReadAgain = "messages read again",
     /// The identity provider counts the tokens that customers got under the new key.
     TokensUnderNewKey = "tokens under the new key",
+    /// The database's own log names every login of the component whose password it has refused.
+    LoginsRefused = "logins that the database refused",
     /// The link's proxy counts every TLS connection whose client answered what the server had shown with an alert instead of finishing the handshake.
     HandshakesRefused = "handshakes that clients refused",
     /// The link's proxy counts every TLS connection whose client finished the handshake with what the server had shown.

@@ -106,6 +106,16 @@ fn problems_of(steps: &dyn StepVocabulary, source: &Source, step: &Step) -> Vec<
             .map(|problem| source.complain(place(&problem.part), problem.message, problem.remedy))
             .collect(),
         StepMatch::Undefined => {
+            if let Some(keyword) = keyword_of(steps, text) {
+                let message = format!(
+                    "this step is a `{keyword:?}`, and here it is read as a `{:?}`",
+                    step.gherkin.ty
+                );
+                let remedy = format!(
+                    "begin it with `{keyword:?}`; `And` goes on with what stands before it"
+                );
+                return vec![source.complain(place(text), message, Some(remedy))];
+            }
             let remedy = match steps.nearest(text, step.gherkin.ty) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "`firedrill list steps` prints the steps there are".to_owned(),
@@ -118,6 +128,13 @@ fn problems_of(steps: &dyn StepVocabulary, source: &Source, step: &Step) -> Vec<
             vec![source.complain(place(text), message, Some(remedy))]
         }
     }
+}
+
+/// The keyword under which the text is a step.
+fn keyword_of(steps: &dyn StepVocabulary, text: &str) -> Option<StepType> {
+    [StepType::Given, StepType::When, StepType::Then]
+        .into_iter()
+        .find(|keyword| matches!(steps.find(text, *keyword), StepMatch::Defined))
 }
 
 fn leading_blanks(text: &str) -> usize {

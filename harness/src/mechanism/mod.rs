@@ -11,6 +11,7 @@ pub mod fail_points;
 mod http;
 pub mod kafka;
 pub mod postgres;
+pub mod refused_logins;
 pub mod signals;
 pub mod signing_keys;
 pub mod tls;

@@ -130,8 +130,28 @@ pub trait Pipeline: Send + Sync {
         component: &'a str,
         authorities: &'a [certificate::Authority],
     ) -> BoxFuture<'a, Result<(), TestbedError>>;
-    /// A connection string to a component's database that passes no proxy.
+    /// A connection string to a component's database for the harness, which passes no proxy and goes on whatever happens to
+    /// the component's own login.
     fn database_url(&self, component: &str) -> Option<String>;
+    /// How a component logs in to its database; none where it has none.
+    fn database_login(&self, component: &str) -> Option<DatabaseLogin>;
+    /// Gives a component's login another password, at the database only, and ends the sessions that it has open.
+    ///
+    /// # Errors
+    /// It has no database, or the server does not do all of it.
+    fn change_database_password<'a>(
+        &'a self,
+        component: &'a str,
+    ) -> BoxFuture<'a, Result<(), TestbedError>>;
+    /// Puts the password that the database takes now where the instances of a component read theirs. When they take it up
+    /// is theirs to decide.
+    ///
+    /// # Errors
+    /// It has no database, or the file could not be replaced.
+    fn tell_database_password<'a>(
+        &'a self,
+        component: &'a str,
+    ) -> BoxFuture<'a, Result<(), TestbedError>>;
     /// The broker.
     fn kafka(&self) -> Option<KafkaAccess>;
     /// The object store.
@@ -197,6 +217,15 @@ pub struct ServerName {
     pub name: String,
     /// Who answers.
     pub name_server: Arc<local_name_server::NameServer>,
+}
+
+/// How a component logs in to its database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseLogin {
+    /// The role, which belongs to this drill only.
+    pub user: String,
+    /// Where the server writes down whom it refuses.
+    pub server_log: PathBuf,
 }
 
 /// How the harness reaches the broker, past every proxy.

@@ -211,7 +211,10 @@ impl Check<'_> {
                     suggestion(port, component.ports.keys().map(String::as_str)),
                 ),
                 TemplatePart::Word(
-                    word @ (Word::Database | Word::DatabaseUser | Word::DatabasePassword),
+                    word @ (Word::Database
+                    | Word::DatabaseUser
+                    | Word::DatabasePassword
+                    | Word::DatabasePasswordFile),
                 ) if component.database.is_none() && component.shares_database_of.is_none() => (
                     format!("{{{}}}", word.name()),
                     format!("`{name}` has no database"),

@@ -171,8 +171,9 @@ pub struct Link {
 /// the proxies that belong to this client instance. `{named:COMPONENT/PORT}`: the same with names instead of addresses, for
 /// components that ask the name server at `{name_server}` where a name is. `{customers:COMPONENT/PORT}`: the same for the customers, for components that
 /// tell customers' browsers where to go; it makes a link of the customers. `{listen:PORT}`: the `host:port` to listen on. `{instance}`,
-/// `{database}`, `{database_user}`, `{database_password}`, `{ca_file}`, `{certificate_file}`, `{private_key_file}`,
-/// `{bucket}`, `{bucket_access_key}`, `{bucket_secret_key}`, `{topic_prefix}`, `{defences_off}`, `{seed}`. `{{` and `}}` are literal braces.
+/// `{database}`, `{database_user}`, `{database_password}`, `{database_password_file}`, `{ca_file}`, `{certificate_file}`,
+/// `{private_key_file}`, `{bucket}`, `{bucket_access_key}`, `{bucket_secret_key}`, `{topic_prefix}`, `{defences_off}`, `{seed}`.
+/// `{{` and `}}` are literal braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     /// Literal text and placeholders in order.
@@ -207,8 +208,10 @@ pub enum Word {
     Database,
     /// User of this component's database.
     DatabaseUser,
-    /// Password of this component's database.
+    /// Password of this component's database, as it is when the instance is prepared.
     DatabasePassword,
+    /// File with the password of this component's database; a drill may change what it holds.
+    DatabasePasswordFile,
     /// PEM file with the certificate authority of this drill.
     CaFile,
     /// PEM file with this component's certificate chain.

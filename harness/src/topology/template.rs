@@ -20,12 +20,13 @@ pub(super) type Refusal = (String, Option<String>);
 type Resolve<'a> = dyn Fn(&str) -> Result<PortReference, Refusal> + 'a;
 
 /// Placeholders without an argument, by name.
-const WORDS: [(&str, Word); 14] = [
+const WORDS: [(&str, Word); 15] = [
     ("instance", Word::Instance),
     ("name_server", Word::NameServer),
     ("database", Word::Database),
     ("database_user", Word::DatabaseUser),
     ("database_password", Word::DatabasePassword),
+    ("database_password_file", Word::DatabasePasswordFile),
     ("ca_file", Word::CaFile),
     ("certificate_file", Word::CertificateFile),
     ("private_key_file", Word::PrivateKeyFile),

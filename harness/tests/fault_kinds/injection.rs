@@ -35,6 +35,7 @@ async fn a_target_that_is_not_there_is_told() {
         "kind = \"latency\"\nlink = \"a -> b\"\ndelay_ms = 1",
         "kind = \"external_script\"\ncomponent = \"world\"\nbehaviour = \"hang\"",
         "kind = \"rows_locked\"\ncomponent = \"worker\"\ntable = \"rows\"",
+        "kind = \"secret_rotated\"\ncomponent = \"worker\"",
     ] {
         let error = inject(&fault(kind(profile)), &pipeline, 1).await;
         let error = error.expect_err("there is nothing to hurt");

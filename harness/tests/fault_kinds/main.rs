@@ -8,13 +8,17 @@ mod database;
 mod identity;
 mod injection;
 mod links;
+mod logins;
 mod names;
 mod pipeline;
+mod process;
 mod processes;
 mod produced;
 mod provider;
 mod proxies;
 mod queue;
+#[path = "../testbed_support/mod.rs"]
+mod testbed_support;
 mod victim;
 
 use firedrill::fault::{Fault, FeltBy, Kind, Witness};

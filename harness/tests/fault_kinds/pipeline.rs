@@ -1,28 +1,20 @@
 //! A small system in memory: as many real parts as a test asks for, behind the trait that a testbed offers.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::PathBuf,
-    process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use firedrill::testbed::{
-    Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline, ServerName,
-    Signal, TestbedError,
+    Browser, DatabaseLogin, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess,
+    Pipeline, ServerName, Signal, TestbedError,
     certificate::{Authority, Issued, Terms},
-    local::{
-        certificates::Certificates,
-        ports::{Port, Ports},
-    },
+    local::{certificates::Certificates, ports::Ports},
 };
 use futures::{FutureExt, future::BoxFuture};
-use std::os::unix::process::ExitStatusExt;
-use tokio::sync::watch;
 
-use super::victim::{self, TlsRole};
+use super::{
+    logins::Logins,
+    process::Process,
+    victim::{self, DatabaseRole, Role, TlsRole},
+};
 
 /// A system of a few parts.
 #[derive(Default)]
@@ -34,6 +26,7 @@ pub(crate) struct SmallPipeline {
     databases: BTreeMap<String, String>,
     kafka: Option<KafkaAccess>,
     certificates: Option<Arc<Certificates>>,
+    logins: Option<Arc<Logins>>,
 }
 
 impl SmallPipeline {
@@ -41,10 +34,7 @@ impl SmallPipeline {
     pub(crate) async fn with_victims(mut self, component: &str, count: usize) -> Self {
         for number in 1..=count {
             let name = format!("{component}-{number}");
-            let process = Process::new(&name, None);
-            process.start().expect("the victim starts");
-            self.addresses.insert(name.clone(), process.address);
-            self.processes.insert(name, process);
+            self.add(&name, Process::new(&name, Role::Plain, Vec::new()));
         }
         for name in self.processes.keys() {
             self.ready(name, Duration::from_secs(20))
@@ -52,6 +42,12 @@ impl SmallPipeline {
                 .expect("the victim is ready");
         }
         self
+    }
+
+    fn add(&mut self, name: &str, process: Arc<Process>) {
+        process.start().expect("the victim starts");
+        self.addresses.insert(name.to_owned(), process.address);
+        self.processes.insert(name.to_owned(), process);
     }
 
     /// Starts one process of a component that shows its certificate, at the address that is returned as well; it looks
@@ -72,15 +68,34 @@ impl SmallPipeline {
             private_key: files.private_key.clone(),
             reloads,
         };
-        let process = Process::new(&name, Some((role, port)));
-        process.start().expect("the victim starts");
-        self.addresses.insert(name.clone(), process.address);
-        self.processes.insert(name.clone(), process);
+        self.add(&name, Process::new(&name, Role::Tls(role), vec![port]));
         self.certificates = Some(Arc::clone(certificates));
         self.ready(&name, Duration::from_secs(20))
             .await
             .expect("the victim is ready");
         (self, address)
+    }
+
+    /// Starts one process of a component that logs in to its database; it follows a password that changes, or keeps the
+    /// first one.
+    pub(crate) async fn with_database_victim(
+        mut self,
+        component: &str,
+        logins: &Arc<Logins>,
+        follows_password: bool,
+    ) -> Self {
+        let name = format!("{component}-1");
+        let role = DatabaseRole {
+            url: logins.url_without_password(component),
+            password_file: logins.password_file(component),
+            follows_password,
+        };
+        self.add(&name, Process::new(&name, Role::Database(role), Vec::new()));
+        self.logins = Some(Arc::clone(logins));
+        self.ready(&name, Duration::from_secs(20))
+            .await
+            .expect("the victim is ready");
+        self
     }
 
     /// Adds the `http` port of something that runs elsewhere.
@@ -118,83 +133,10 @@ impl SmallPipeline {
             .get(instance)
             .ok_or_else(|| failed(&format!("finding {instance}"), "there is no such process"))
     }
-}
 
-/// A child process that can be killed and started again.
-struct Process {
-    name: String,
-    address: SocketAddr,
-    /// Nobody else gets it between two lives of the process.
-    _port: Port,
-    tls: Option<(TlsRole, Port)>,
-    state: Mutex<State>,
-    ends: watch::Sender<usize>,
-}
-
-#[derive(Default)]
-struct State {
-    pid: Option<u32>,
-    exits: Vec<Exit>,
-}
-
-impl Process {
-    fn new(name: &str, tls: Option<(TlsRole, Port)>) -> Arc<Self> {
-        let port = Ports::new().reserve().expect("a free port");
-        Arc::new(Self {
-            name: name.to_owned(),
-            address: port.address(),
-            _port: port,
-            tls,
-            state: Mutex::default(),
-            ends: watch::Sender::new(0),
-        })
-    }
-
-    fn start(self: &Arc<Self>) -> Result<(), TestbedError> {
-        let tls = self.tls.as_ref().map(|(role, _)| role);
-        let mut child = tokio::process::Command::from(victim::command(self.address, tls))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(&format!("starting {}", self.name), &error.to_string()))?;
-        self.state().pid = child.id();
-        let process = Arc::clone(self);
-        tokio::spawn(async move {
-            let status = child.wait().await.expect("the child can be waited for");
-            let count = {
-                let mut state = process.state();
-                state.pid = None;
-                state.exits.push(Exit {
-                    code: status.code(),
-                    signal: status.signal(),
-                    expected: false,
-                });
-                state.exits.len()
-            };
-            process.ends.send_replace(count);
-        });
-        Ok(())
-    }
-
-    fn signal(&self, signal: Signal) -> Result<(), TestbedError> {
-        let signal = match signal {
-            Signal::Kill => rustix::process::Signal::KILL,
-            Signal::Terminate => rustix::process::Signal::TERM,
-            Signal::Stop => rustix::process::Signal::STOP,
-            Signal::Continue => rustix::process::Signal::CONT,
-        };
-        let pid = self.state().pid.and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(rustix::process::Pid::from_raw);
-        let doing = format!("sending a signal to {}", self.name);
-        let pid = pid.ok_or_else(|| failed(&doing, "it does not run"))?;
-        rustix::process::kill_process(pid, signal)
-            .map_err(|error| failed(&doing, &error.to_string()))
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn logins(&self) -> Result<&Arc<Logins>, TestbedError> {
+        let logins = self.logins.as_ref();
+        logins.ok_or_else(|| failed("changing a password", "nobody logs in to anything"))
     }
 }
 
@@ -288,6 +230,24 @@ impl Pipeline for SmallPipeline {
         self.databases.get(component).cloned()
     }
 
+    fn database_login(&self, component: &str) -> Option<DatabaseLogin> {
+        self.logins.as_ref()?.login(component)
+    }
+
+    fn change_database_password<'a>(
+        &'a self,
+        component: &'a str,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move { self.logins()?.change_password(component).await }.boxed()
+    }
+
+    fn tell_database_password<'a>(
+        &'a self,
+        component: &'a str,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        async move { self.logins()?.tell_password(component) }.boxed()
+    }
+
     fn object_store(&self) -> Option<ObjectStoreAccess> {
         None
     }
@@ -307,7 +267,7 @@ impl Pipeline for SmallPipeline {
     fn start_again<'a>(&'a self, instance: &'a str) -> BoxFuture<'a, Result<(), TestbedError>> {
         async move {
             let process = self.process(instance)?;
-            if process.state().pid.is_some() {
+            if process.runs() {
                 return Err(failed(&format!("starting {instance}"), "it runs already"));
             }
             process.start()
@@ -329,26 +289,25 @@ impl Pipeline for SmallPipeline {
             };
             tokio::time::timeout(within, ready)
                 .await
-                .map_err(|_| failed(&format!("waiting for {instance}"), "it is not ready"))
+                .map_err(|_| TestbedError::NotReady {
+                    instance: instance.to_owned(),
+                    within_s: within.as_secs_f64(),
+                    reason: "it says so".to_owned(),
+                    log: "nowhere".to_owned(),
+                })
         }
         .boxed()
     }
 
     fn exits(&self, instance: &str) -> Vec<Exit> {
         let process = self.processes.get(instance);
-        process
-            .map(|process| process.state().exits.clone())
-            .unwrap_or_default()
+        process.map(|process| process.exits()).unwrap_or_default()
     }
 
     fn wait_for_exit<'a>(&'a self, instance: &'a str, seen: usize) -> BoxFuture<'a, Exit> {
         async move {
             let process = self.process(instance).expect("a process");
-            let mut ends = process.ends.subscribe();
-            ends.wait_for(|count| *count > seen)
-                .await
-                .expect("it is watched");
-            process.state().exits[seen].clone()
+            process.exit_after(seen).await
         }
         .boxed()
     }
@@ -373,7 +332,7 @@ fn is_meant(client: &str, server: &str, selector: &LinkSelector) -> bool {
     side(client, &selector.client) && side(server, &selector.server)
 }
 
-fn failed(doing: &str, reason: &str) -> TestbedError {
+pub(crate) fn failed(doing: &str, reason: &str) -> TestbedError {
     TestbedError::Failed {
         doing: doing.to_owned(),
         reason: reason.to_owned(),

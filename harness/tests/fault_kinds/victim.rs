@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use axum::{Router, http::StatusCode, routing};
 use service_kit::{
+    database::DatabaseSettings,
     fail_point,
     health::Health,
     http::{TlsFiles, operations},
@@ -19,6 +20,16 @@ pub(crate) const POINT: &str = "victim.in-the-middle";
 /// Set for the process that is to show a certificate; says whether it looks for another one while it runs.
 const RELOADS: &str = "FIREDRILL_TEST_RELOADS";
 
+/// Set for the process that is to log in to a database; says whether it follows a password that changes.
+const FOLLOWS: &str = "FIREDRILL_TEST_FOLLOWS";
+
+/// What a victim does besides.
+pub(crate) enum Role {
+    Plain,
+    Tls(TlsRole),
+    Database(DatabaseRole),
+}
+
 /// A victim that shows a certificate as well.
 pub(crate) struct TlsRole {
     pub(crate) listen: SocketAddr,
@@ -28,8 +39,16 @@ pub(crate) struct TlsRole {
     pub(crate) reloads: bool,
 }
 
+/// A victim that is ready as long as it can log in to a database.
+pub(crate) struct DatabaseRole {
+    pub(crate) url: String,
+    pub(crate) password_file: PathBuf,
+    /// It takes up a password that changes in the file.
+    pub(crate) follows_password: bool,
+}
+
 /// A command that starts a victim at an address.
-pub(crate) fn command(address: SocketAddr, tls: Option<&TlsRole>) -> Command {
+pub(crate) fn command(address: SocketAddr, role: &Role) -> Command {
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = Command::new(program);
     command
@@ -39,12 +58,21 @@ pub(crate) fn command(address: SocketAddr, tls: Option<&TlsRole>) -> Command {
             "--nocapture",
         ])
         .env(ROLE, address.to_string());
-    if let Some(tls) = tls {
-        command
-            .env(RELOADS, tls.reloads.to_string())
-            .env("LISTEN_PUBLIC", tls.listen.to_string())
-            .env("CERTIFICATE_FILE", &tls.certificate)
-            .env("PRIVATE_KEY_FILE", &tls.private_key);
+    match role {
+        Role::Plain => {}
+        Role::Tls(tls) => {
+            command
+                .env(RELOADS, tls.reloads.to_string())
+                .env("LISTEN_PUBLIC", tls.listen.to_string())
+                .env("CERTIFICATE_FILE", &tls.certificate)
+                .env("PRIVATE_KEY_FILE", &tls.private_key);
+        }
+        Role::Database(database) => {
+            command
+                .env(FOLLOWS, database.follows_password.to_string())
+                .env("DATABASE_URL", &database.url)
+                .env("DATABASE_PASSWORD_FILE", &database.password_file);
+        }
     }
     command
 }
@@ -58,6 +86,9 @@ fn serves_when_it_is_asked_to() {
     let address: SocketAddr = address.to_str().expect("text").parse().expect("an address");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
+        if let Ok(follows) = std::env::var(FOLLOWS) {
+            return serve_with_database(address, follows == "true").await;
+        }
         fail_point::register(&[POINT]);
         let health = Health::default();
         health.mark_started();
@@ -73,9 +104,36 @@ fn serves_when_it_is_asked_to() {
     });
 }
 
+fn setting(name: &str) -> String {
+    std::env::var(name).expect("its role says so")
+}
+
+async fn serve_with_database(address: SocketAddr, follows_password: bool) {
+    let settings = [
+        ("LISTEN_HTTP", address.to_string()),
+        ("DATABASE_URL", setting("DATABASE_URL")),
+        ("DATABASE_PASSWORD_FILE", setting("DATABASE_PASSWORD_FILE")),
+        ("DATABASE_PASSWORD_RELOAD_MS", "20".to_owned()),
+    ];
+    let settings = settings
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let _serving = service_testing::start(
+        "victim",
+        &settings,
+        DatabaseSettings::read,
+        |mut database, service| async move {
+            database.follows_password = follows_password;
+            database.open(&service);
+            service.serve_http(Router::new()).map(drop)
+        },
+    )
+    .await;
+    std::future::pending().await
+}
+
 async fn serve_tls(reloads: bool) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let setting = |name: &str| std::env::var(name).expect("its role says so");
     let settings =
         ["LISTEN_PUBLIC", "CERTIFICATE_FILE", "PRIVATE_KEY_FILE"].map(|name| (name, setting(name)));
     let settings = settings

@@ -77,8 +77,13 @@ impl LakeSettings {
 impl Config {
     /// Reads all settings.
     pub fn read(settings: &mut Settings) -> Self {
+        let defences = settings.defences();
+        let database = DatabaseSettings {
+            follows_password: defences.on(Defence::SecretReload),
+            ..DatabaseSettings::read(settings)
+        };
         Self {
-            database: DatabaseSettings::read(settings),
+            database,
             kafka: KafkaSettings::read(settings),
             lake: LakeSettings::read(settings),
             objects: BatchLimits {
@@ -89,7 +94,7 @@ impl Config {
             batch_interval: settings.duration_ms("BATCH_INTERVAL_MS", 5_000),
             batch_objects: settings.number("BATCH_OBJECTS", 500, 1..=10_000),
             window_s: settings.number("WINDOW_S", 60, 1..=86_400),
-            defences: settings.defences(),
+            defences,
             request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
         }
     }

@@ -21,5 +21,7 @@ service_kit::defences! {
         Completeness = "completeness",
         /// The offset is committed after the work; off, before it.
         CommitAfterWork = "commit-after-work",
+        /// A database password that changes in its file is taken up while the service runs; off, the first one is kept.
+        SecretReload = "secret-reload",
     }
 }

@@ -88,15 +88,14 @@ pub async fn start_batch(config: Config, service: Service) -> anyhow::Result<()>
 }
 
 struct Opened {
-    pool: sqlx::PgPool,
+    pool: database::Pool,
     store: Store,
 }
 
 fn prepare(config: &Config, service: &Service) -> Opened {
     fail_point::register(&FAIL_POINTS);
     tracing::info!(off = ?config.defences.names_off(), "defences");
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(service);
     let store = Store::new(
         pool.clone(),
         config.database.clone(),

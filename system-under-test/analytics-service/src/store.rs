@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use service_kit::database::DatabaseSettings;
+use service_kit::database::{DatabaseSettings, Pool};
 use service_kit::defences::Defences;
 use service_kit::fail_point::{self, Injected};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::batch::taken::Taken;
@@ -19,7 +19,7 @@ const BUILDS_KEPT: i64 = 1_000;
 /// The service's database.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     settings: DatabaseSettings,
     defences: Defences<Defence>,
 }
@@ -86,7 +86,7 @@ pub struct Freshness {
 
 impl Store {
     /// A store over a pool.
-    pub fn new(pool: PgPool, settings: DatabaseSettings, defences: Defences<Defence>) -> Self {
+    pub fn new(pool: Pool, settings: DatabaseSettings, defences: Defences<Defence>) -> Self {
         Self {
             pool,
             settings,
@@ -121,14 +121,16 @@ impl Store {
     }
 
     async fn try_to_build(&self, build: &Build<'_>) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
         if self.defences.on(Defence::AtomicBatch) {
-            let mut transaction = connection.begin().await?;
+            let mut transaction = self.pool.begin().await?;
             self.steps(&mut transaction, build).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await?;
         } else {
-            self.steps(&mut connection, build).await
+            let mut lent = self.pool.acquire().await?;
+            self.steps(&mut lent, build).await?;
+            lent.give_back();
         }
+        Ok(())
     }
 
     async fn steps(

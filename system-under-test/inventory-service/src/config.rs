@@ -27,10 +27,15 @@ pub struct Config {
 impl Config {
     /// Reads all settings.
     pub fn read(settings: &mut Settings) -> Self {
+        let defences = settings.defences();
+        let database = DatabaseSettings {
+            follows_password: defences.on(Defence::SecretReload),
+            ..DatabaseSettings::read(settings)
+        };
         Self {
-            database: DatabaseSettings::read(settings),
+            database,
             kafka: KafkaSettings::read(settings),
-            defences: settings.defences(),
+            defences,
             cache_max_age: settings.duration_ms("STOCK_CACHE_MAX_AGE_MS", 5_000),
             request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
         }

@@ -15,6 +15,8 @@ service_kit::defences! {
         CommitAfterWork = "commit-after-work",
         /// At SIGTERM what is under way is finished or given back before the process ends.
         GracefulShutdown = "graceful-shutdown",
+        /// A database password that changes in its file is taken up while the service runs; off, the first one is kept.
+        SecretReload = "secret-reload",
         /// The stock that is shown is read anew when it is older than a bound; off, only when a change is heard of.
         CacheTtl = "cache-ttl",
         /// Whether there is enough is asked of the row itself; off, of the stock that is shown.

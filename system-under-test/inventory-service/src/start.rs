@@ -37,8 +37,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let graceful = config.defences.on(Defence::GracefulShutdown);
     service.shutdown.finish_what_is_under_way(graceful);
     tracing::info!(off = ?config.defences.names_off(), "defences");
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(&service);
     let producer = kafka::Producer::new(&config.kafka, &service.common.instance, true)?;
     producer.check_reached_once(&service.health);
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contracts::{Envelope, InventoryEventKind, Kind, MessageError, OrderEventBody};
-use service_kit::database::{DatabaseSettings, SqlState, TransactionRetry, with_retries};
+use service_kit::database::{DatabaseSettings, Pool, SqlState, TransactionRetry, with_retries};
 use service_kit::defences::Defences;
 use service_kit::fail_point::{self, Injected};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::domain::{BadLines, LockOrder, Outcome, Want, wants};
 /// The service's database.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     settings: DatabaseSettings,
     defences: Defences<Defence>,
     cache: StockCache,
@@ -68,7 +68,7 @@ pub type Answer = Option<serde_json::Value>;
 impl Store {
     /// A store over a pool; what is shown of the stock is kept in `cache`.
     pub fn new(
-        pool: PgPool,
+        pool: Pool,
         settings: DatabaseSettings,
         defences: Defences<Defence>,
         cache: StockCache,

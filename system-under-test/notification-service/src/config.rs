@@ -53,8 +53,13 @@ pub struct ProviderSettings {
 impl Config {
     /// Reads all settings.
     pub fn read(settings: &mut Settings) -> Self {
+        let defences = settings.defences();
+        let database = DatabaseSettings {
+            follows_password: defences.on(Defence::SecretReload),
+            ..DatabaseSettings::read(settings)
+        };
         Self {
-            database: DatabaseSettings::read(settings),
+            database,
             kafka: KafkaSettings::read(settings),
             provider: ProviderSettings::read(settings),
             rate_per_s: settings.number(
@@ -62,7 +67,7 @@ impl Config {
                 RATE_PER_S,
                 NonZeroU32::MIN..=NonZeroU32::MAX,
             ),
-            defences: settings.defences(),
+            defences,
         }
     }
 }

@@ -17,6 +17,8 @@ service_kit::defences! {
         PaidOnly = "paid-only",
         /// The offset is committed after the messages are sent; off, before.
         CommitAfterSend = "commit-after-send",
+        /// A database password that changes in its file is taken up while the service runs; off, the first one is kept.
+        SecretReload = "secret-reload",
         /// An event that is not understood is parked with the reason; off, it is passed over.
         SchemaCheck = "schema-check",
         /// Fields that came later may be missing, fields that are unknown may be there; off, neither.

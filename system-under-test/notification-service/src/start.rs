@@ -31,8 +31,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     fail_point::register(&FAIL_POINTS);
     tracing::info!(off = ?config.defences.names_off(), "defences");
     let client = client(&config.provider, &service)?;
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(&service);
     let producer = kafka::Producer::new(&config.kafka, &service.common.instance, true)?;
     producer.check_reached_once(&service.health);
     service.serve_http(Router::new())?;

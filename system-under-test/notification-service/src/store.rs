@@ -1,8 +1,8 @@
 //! All SQL of the notification service: what customers are told, and the inbox.
 
 use contracts::{Kind, OrderEvent, OrderEventBody, OrderEventKind};
-use service_kit::database::{DatabaseSettings, SqlState, with_retries};
-use sqlx::{PgConnection, PgPool};
+use service_kit::database::{DatabaseSettings, Pool, SqlState, with_retries};
+use sqlx::PgConnection;
 
 use crate::domain::Channel;
 
@@ -56,13 +56,13 @@ pub struct Ended<'a> {
 /// The service's database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     settings: DatabaseSettings,
 }
 
 impl Store {
     /// A store on a migrated database, with the limits of its settings.
-    pub fn new(pool: PgPool, settings: DatabaseSettings) -> Self {
+    pub fn new(pool: Pool, settings: DatabaseSettings) -> Self {
         Self { pool, settings }
     }
 
@@ -163,8 +163,10 @@ impl Store {
     /// The database could not be asked; doing it again is safe.
     pub async fn finish(&self, event: &OrderEvent) -> Result<(), sqlx::Error> {
         let finishing = async {
-            let mut connection = self.pool.acquire().await?;
-            mark_processed(&mut connection, event).await
+            let mut lent = self.pool.acquire().await?;
+            mark_processed(&mut lent, event).await?;
+            lent.give_back();
+            Ok(())
         };
         self.settings.bounded(finishing).await
     }

@@ -116,6 +116,7 @@ fn as_defended(database: DatabaseSettings, defences: &Defences<Defence>) -> Data
             database.statement_limit,
             Duration::ZERO,
         ),
+        follows_password: defences.on(Defence::SecretReload),
         replaces_lost_connections: defences.on(Defence::Reconnect),
         synchronous_commit: defences.on(Defence::SyncCommit),
         ..database

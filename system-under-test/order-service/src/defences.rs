@@ -23,6 +23,8 @@ service_kit::defences! {
         StatementTimeout = "statement-timeout",
         /// A connection to the database that was lost is replaced; off, it stays lost.
         Reconnect = "reconnect",
+        /// A database password that changes in its file is taken up while the service runs; off, the first one is kept.
+        SecretReload = "secret-reload",
         /// A commit is acknowledged when it is safe; off, as soon as it is in the database's memory.
         SyncCommit = "sync-commit",
         /// While the tables are not those of this program, it is not ready and writes nothing; off, it tries.

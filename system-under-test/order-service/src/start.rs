@@ -43,10 +43,9 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let graceful = config.defences.on(Defence::GracefulShutdown);
     service.shutdown.finish_what_is_under_way(graceful);
     tracing::info!(off = ?config.defences.names_off(), "defences");
-    let instance = &service.common.instance;
-    let pool = config.database.pool(instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(&service);
     let idempotent = config.defences.on(Defence::ProducerIdempotence);
+    let instance = &service.common.instance;
     let producer = kafka::Producer::new(&config.kafka, instance, idempotent)?;
     producer.check_reached_once(&service.health);
 

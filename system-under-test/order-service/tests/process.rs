@@ -4,7 +4,7 @@
 mod support;
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_broker::{Broker, BrokerConfig};
 use serde_json::Value;
@@ -58,15 +58,19 @@ impl Surroundings {
     }
 
     async fn program(&self) -> Program {
+        self.program_with(&[("DATABASE_URL", &self.shop.database.url)])
+            .await
+    }
+
+    async fn program_with(&self, database: &[(&str, &str)]) -> Program {
         let values = [
             ("INSTANCE", "order-service-1"),
-            ("DATABASE_URL", self.shop.database.url.as_str()),
             ("KAFKA_BROKERS", self.brokers.as_str()),
             ("KAFKA_SESSION_TIMEOUT_MS", "1000"),
             ("KAFKA_HEARTBEAT_MS", "100"),
             ("OUTBOX_POLL_MS", "50"),
         ];
-        Program::ready(BINARY, &values).await
+        Program::ready(BINARY, &[&values, database].concat()).await
     }
 
     fn ids_of_commands(&self) -> Vec<Value> {
@@ -159,4 +163,54 @@ async fn killed_between_order_and_audit_it_leaves_neither() {
         around.shop.count(rows).await == 0
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_its_password_is_refused_it_takes_nothing_and_says_why_and_no_password() {
+    let around = Surroundings::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    let url = around.shop.database.with_login("secret-1").await;
+    std::fs::write(&file, "secret-1").expect("written");
+    let database = [
+        ("DATABASE_URL", url.as_str()),
+        ("DATABASE_PASSWORD_FILE", file.to_str().expect("text")),
+        ("DATABASE_PASSWORD_RELOAD_MS", "20"),
+    ];
+    let program = around.program_with(&database).await;
+    let place = async |reference: &str| {
+        let answer = program.ask("POST", "/orders", &order(reference)).await;
+        answer.expect("an answer")
+    };
+    assert_eq!(place("before").await.0, 201);
+
+    around.shop.database.change_password("secret-2").await;
+    let begun = Instant::now();
+    let (status, answer) = place("meanwhile").await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "quickly");
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (503, &"overloaded".into())
+    );
+    let mut said = answer.to_string();
+    service_testing::eventually("it says that it is not ready", async || {
+        let answer = program.ask("GET", "/health/ready", "").await;
+        let (status, readiness) = answer.expect("an answer");
+        said.push_str(&readiness.to_string());
+        status == 503
+    })
+    .await;
+    assert!(said.contains("database: it refuses the password"), "{said}");
+
+    std::fs::write(&file, "secret-2").expect("written");
+    service_testing::eventually("orders are taken again", async || {
+        place("afterwards").await.0 == 201
+    })
+    .await;
+    let kept = "select count(*) from orders where reference <> 'meanwhile'";
+    assert_eq!(around.shop.count(kept).await, 2);
+    assert_eq!(around.shop.count("select count(*) from orders").await, 2);
+    let log = program.log();
+    assert!(log.contains("password authentication failed"), "{log}");
+    assert!(!format!("{said} {log}").contains("secret-"), "{said} {log}");
 }

@@ -57,8 +57,12 @@ impl Config {
             only_blame_counts: defences.on(Protection::RetryPolicy),
             ..KafkaSettings::read(settings)
         };
+        let database = DatabaseSettings {
+            follows_password: defences.on(Protection::SecretReload),
+            ..DatabaseSettings::read(settings)
+        };
         Self {
-            database: DatabaseSettings::read(settings),
+            database,
             kafka,
             provider_url: provider_url(settings),
             ca_file: settings.required_path("CA_FILE", "the path of trusted certificates in PEM"),

@@ -35,6 +35,8 @@ service_kit::defences! {
         TlsVerify = "tls-verify",
         /// Trusted certificates that change on the disk are taken up while the service runs.
         CaReload = "ca-reload",
+        /// A database password that changes in its file is taken up while the service runs; off, the first one is kept.
+        SecretReload = "secret-reload",
         /// A command of an unknown major version is parked, not guessed.
         SchemaCheck = "schema-check",
         /// A command with fields that this build does not know is understood all the same.

@@ -63,8 +63,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         tracing::warn!(?off, "defences are off");
     }
     service.serve_http(Default::default())?;
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(&service);
     // Before the database is waited for: what is wrong with a file is said at once.
     let payments = payments(&config, &service)?;
     let producer = Producer::new(&config.kafka, &service.common.instance, true)?;

@@ -1,8 +1,7 @@
 //! All SQL of the service: payments and the inbox.
 
 use serde_json::Value;
-use service_kit::database::DatabaseSettings;
-use sqlx::PgPool;
+use service_kit::database::{DatabaseSettings, Pool, Transaction};
 use uuid::Uuid;
 
 use crate::domain::{Kind, Settled, State};
@@ -53,13 +52,13 @@ pub struct Answered<'a> {
 /// The payments and the inbox in PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     limits: DatabaseSettings,
 }
 
 impl Store {
     /// A store on a migrated database, with the limits of its settings.
-    pub fn new(pool: PgPool, limits: DatabaseSettings) -> Self {
+    pub fn new(pool: Pool, limits: DatabaseSettings) -> Self {
         Self { pool, limits }
     }
 
@@ -248,10 +247,7 @@ impl Store {
 
 /// Lets nobody else look at or settle the payments of an order until the transaction ends: a charge that is settled and a
 /// refund that looks for it would otherwise miss each other.
-async fn one_at_a_time(
-    tx: &mut sqlx::Transaction<'_, sqlx::Postgres>,
-    order_id: Uuid,
-) -> Result<(), sqlx::Error> {
+async fn one_at_a_time(tx: &mut Transaction, order_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
         .bind(order_id)
         .execute(&mut **tx)

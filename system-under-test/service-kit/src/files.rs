@@ -38,12 +38,22 @@ pub async fn follow(
 
 /// What a file holds, if it is small enough.
 pub(crate) async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let size = tokio::fs::metadata(path).await?.len();
-    if size > SIZE_LIMIT {
-        let message = format!("{size} bytes, at most {SIZE_LIMIT} are read");
-        return Err(std::io::Error::other(message));
-    }
+    check_size(tokio::fs::metadata(path).await?.len())?;
     tokio::fs::read(path).await
+}
+
+/// The same for settings, which are read before anything runs that would be kept waiting.
+pub(crate) fn read_for_settings(path: &Path) -> std::io::Result<Vec<u8>> {
+    check_size(std::fs::metadata(path)?.len())?;
+    std::fs::read(path)
+}
+
+fn check_size(size: u64) -> std::io::Result<()> {
+    if size <= SIZE_LIMIT {
+        return Ok(());
+    }
+    let message = format!("{size} bytes, at most {SIZE_LIMIT} are read");
+    Err(std::io::Error::other(message))
 }
 
 #[cfg(test)]

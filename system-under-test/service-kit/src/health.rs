@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::database;
+
 /// A check that takes longer counts as failed.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 /// For so long an answer is given again without asking anew, so that probes cannot become a load.
@@ -55,7 +57,7 @@ impl Health {
     }
 
     /// Adds the check that the database answers.
-    pub fn check_database(&self, pool: &sqlx::PgPool) {
+    pub fn check_database(&self, pool: &database::Pool) {
         let pool = pool.clone();
         self.check("database", move || {
             let pool = pool.clone();
@@ -64,7 +66,7 @@ impl Health {
                     .execute(&pool)
                     .await
                     .map(drop)
-                    .map_err(|error| error.to_string())
+                    .map_err(|error| database::in_words(&error))
             }
         });
     }

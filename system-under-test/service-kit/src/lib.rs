@@ -10,7 +10,7 @@
 //! * [`files`]: files that change while the process runs.
 //! * [`shutdown`]: one way down.
 //! * [`http`]: errors, strict bodies, deadlines, operations, listeners.
-//! * [`database`]: PostgreSQL with explicit limits, migrations, retries of lost transactions.
+//! * [`database`]: PostgreSQL with explicit limits, passwords that change, migrations, retries of lost transactions.
 //! * [`kafka`]: producer and consumer loop.
 //! * [`names`]: where others are, by DNS.
 //! * [`token`]: signed tokens, ES256 only.

@@ -90,6 +90,11 @@ impl Settings {
         PathBuf::from(self.required_text(name, meaning))
     }
 
+    /// A file's path, if one is given; whether it can be read is seen when it is read.
+    pub fn path(&mut self, name: &str) -> Option<PathBuf> {
+        self.value(name).map(PathBuf::from)
+    }
+
     /// An address to listen on or to connect to, `127.0.0.1:8080`.
     pub fn required_address(&mut self, name: &str) -> SocketAddr {
         let meaning = "an address such as 127.0.0.1:8080";

@@ -1,8 +1,10 @@
 //! Limits of the database against a real server.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use service_kit::database::{DatabaseSettings, SqlState, had_no_connection, migrate};
+use service_kit::database::{DatabaseSettings, Pool, SqlState, had_no_connection, migrate};
+use service_kit::service::{Common, Service};
 use service_kit::settings::Settings;
 use service_kit::shutdown::Shutdown;
 
@@ -36,7 +38,8 @@ async fn embedded_migrations_and_files_of_the_same_name_agree() {
         .run(&database.pool)
         .await
         .expect("the checksums agree");
-    migrate(&database.pool, &MIGRATIONS, &Shutdown::default())
+    let pool = settings(&database.url).pool("tests");
+    migrate(&pool, &MIGRATIONS, &Shutdown::default())
         .await
         .expect("nothing to do");
     let (applied,): (i64,) = sqlx::query_as("select count(*) from _sqlx_migrations")
@@ -77,4 +80,99 @@ async fn waiting_for_a_database_that_is_away_ends_with_the_shutdown() {
         .expect("in time")
         .expect("no panic");
     assert!(ended.is_err());
+}
+
+/// A service that has nothing but a database, and its pool.
+fn service(url: &str, password_file: &Path, follows_password: bool) -> (Service, Pool) {
+    let values = [
+        ("INSTANCE", "kit"),
+        ("LISTEN_HTTP", "127.0.0.1:0"),
+        ("DATABASE_URL", url),
+        (
+            "DATABASE_PASSWORD_FILE",
+            password_file.to_str().expect("text"),
+        ),
+        ("DATABASE_PASSWORD_RELOAD_MS", "20"),
+    ];
+    let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let read = |settings: &mut Settings| (Common::read(settings), DatabaseSettings::read(settings));
+    let (common, database) = Settings::read(values, read).expect("good settings");
+    let service = Service::new("kit", common);
+    let database = DatabaseSettings {
+        follows_password,
+        ..database
+    };
+    let pool = database.open(&service);
+    service.health.mark_started();
+    (service, pool)
+}
+
+fn replace(file: &Path, text: &str) {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).expect("written");
+    std::fs::rename(beside, file).expect("replaced");
+}
+
+async fn is_ready(service: &Service) -> bool {
+    service.health.readiness().await.ready
+}
+
+/// Whether it is not ready because of the password; no password may be in the reason.
+async fn is_refused(service: &Service) -> bool {
+    let readiness = service.health.readiness().await;
+    let said = readiness.reasons.join("; ");
+    assert!(!said.contains("secret"), "{said}");
+    !readiness.ready && said.starts_with("database: it refuses the password that ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_changes_is_taken_up_without_a_restart_where_that_is_wanted() {
+    let database = service_testing::database(&MIGRATIONS).await;
+    let url = database.with_login("secret-1").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    replace(&file, "secret-1\n");
+    let (follower, _) = service(&url, &file, true);
+    let (stubborn, _) = service(&url, &file, false);
+    assert!(is_ready(&follower).await && is_ready(&stubborn).await);
+    for password in ["secret-2", "secret-3"] {
+        database.change_password(password).await;
+        service_testing::eventually("the old password is refused", async || {
+            is_refused(&follower).await && is_refused(&stubborn).await
+        })
+        .await;
+        // What is no password changes nothing.
+        replace(&file, "");
+        replace(&file, password);
+        service_testing::eventually("the new password is taken up", async || {
+            is_ready(&follower).await
+        })
+        .await;
+        assert!(is_refused(&stubborn).await, "it keeps what it read");
+    }
+    service_testing::stop(&follower).await;
+    service_testing::stop(&stubborn).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_with_a_password_that_is_refused_waits_for_the_right_one() {
+    let database = service_testing::database(&MIGRATIONS).await;
+    let url = database.with_login("secret-2").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    replace(&file, "secret-1");
+    let (service, pool) = service(&url, &file, true);
+    let shutdown = service.shutdown.clone();
+    let migrating = tokio::spawn(async move { migrate(&pool, &MIGRATIONS, &shutdown).await });
+    service_testing::eventually("the password is refused", async || {
+        is_refused(&service).await
+    })
+    .await;
+    assert!(!migrating.is_finished(), "it waits");
+    replace(&file, "secret-2");
+    let migrated = tokio::time::timeout(Duration::from_secs(20), migrating).await;
+    let migrated = migrated.expect("in time").expect("no panic");
+    migrated.expect("nothing to do");
+    assert!(is_ready(&service).await);
+    service_testing::stop(&service).await;
 }

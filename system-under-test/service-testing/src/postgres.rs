@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 use service_kit::database::migrate::migrator;
 
+/// The test's own user needs no password; everybody else has to give one.
+const ACCESS: &str = "local all postgres trust\nlocal all all scram-sha-256\n";
 /// The server must be there by then.
 const START_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -35,7 +37,44 @@ pub struct TestDatabase {
     pub url: String,
     /// Connections for the test itself.
     pub pool: PgPool,
-    _server: Arc<Postgres>,
+    name: String,
+    server: Arc<Postgres>,
+}
+
+impl TestDatabase {
+    /// Makes a login that has to give this password; its address, in which the password is not.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn with_login(&self, password: &str) -> String {
+        let login = self.login();
+        let create = format!("create role {login} superuser login password '{password}'");
+        self.execute(create).await;
+        self.server.url(&login, &self.name)
+    }
+
+    /// From now on that login has to give another password, and what it had opened is ended.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn change_password(&self, password: &str) {
+        let login = self.login();
+        self.execute(format!("alter role {login} password '{password}'"))
+            .await;
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = ";
+        self.execute(format!("{end}'{login}'")).await;
+    }
+
+    fn login(&self) -> String {
+        format!("{}_login", self.name)
+    }
+
+    async fn execute(&self, statement: String) {
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&self.pool)
+            .await
+            .expect("the server does it");
+    }
 }
 
 static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
@@ -67,14 +106,11 @@ pub async fn database(migrations: &[(&'static str, &'static str)]) -> TestDataba
         .run(&pool)
         .await
         .expect("migrations fit");
-    let url = format!(
-        "postgres://postgres@localhost/{name}?host={}",
-        server.folder.path().display()
-    );
     TestDatabase {
-        url,
+        url: server.url("postgres", &name),
         pool,
-        _server: server,
+        name,
+        server,
     }
 }
 
@@ -116,6 +152,7 @@ impl Postgres {
             "initdb failed: {}",
             String::from_utf8_lossy(&made.stderr)
         );
+        std::fs::write(data.join("pg_hba.conf"), ACCESS).expect("who may come is written");
         let server = spawn_server(&programs, &data, folder.path(), user);
         let mut started = Self {
             server,
@@ -144,6 +181,12 @@ impl Postgres {
             assert!(ended.is_none(), "PostgreSQL ended at once: {ended:?}");
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// An address for a service.
+    fn url(&self, user: &str, database: &str) -> String {
+        let folder = self.folder.path().display();
+        format!("postgres://{user}@localhost/{database}?host={folder}")
     }
 
     fn address(&self, database: &str) -> PgConnectOptions {
@@ -187,6 +230,7 @@ fn spawn_server(programs: &Path, data: &Path, sockets: &Path, user: Option<(u32,
         "full_page_writes=off",
         "max_connections=200",
         "deadlock_timeout=100ms",
+        "password_encryption=scram-sha-256",
     ] {
         server.args(["-c", setting]);
     }

@@ -5,10 +5,10 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{OpenOptions, Permissions},
-    io::{self, Write},
+    fs::Permissions,
+    io,
     net::{IpAddr, Ipv4Addr},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -20,6 +20,7 @@ use rcgen::{
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
+use super::private_file;
 use crate::testbed::{
     TestbedError,
     certificate::{self, Authority, Expiry, Issued, Owner, Terms},
@@ -84,7 +85,7 @@ impl Certificates {
             make_authority("firedrill second authority").map_err(|error| failed(&error))?;
         let first_pem = first.pem();
         let first_file = folder.path().join("ca.pem");
-        write_private(&first_file, &first_pem).map_err(|error| failed(&error))?;
+        private_file::write(&first_file, &first_pem).map_err(|error| failed(&error))?;
         let mut certificates = Self {
             first,
             second,
@@ -161,8 +162,8 @@ impl Certificates {
         };
         let made =
             make_server(component, terms, issuer).map_err(|error| failed(doing(), &error))?;
-        replace(&files.certificate, &made.certificate_pem)
-            .and_then(|()| replace(&files.private_key, &made.key_pem))
+        private_file::replace(&files.certificate, &made.certificate_pem)
+            .and_then(|()| private_file::replace(&files.private_key, &made.key_pem))
             .map_err(|error| failed(doing(), &error))?;
         Ok(made.issued)
     }
@@ -182,7 +183,7 @@ impl Certificates {
             .answering
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        replace(&files.trusted, &bundle).map_err(|error| failed(doing(), &error))
+        private_file::replace(&files.trusted, &bundle).map_err(|error| failed(doing(), &error))
     }
 
     /// Removes the files now; dropping it does so as well, and says nothing where it fails.
@@ -284,24 +285,6 @@ fn named(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished
-}
-
-/// Puts another file in the place of this one, so that nobody ever reads half of either.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    write_private(Path::new(&new), text)?;
-    std::fs::rename(&new, path)
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())
 }
 
 fn failed(doing: String, reason: &dyn std::fmt::Display) -> TestbedError {

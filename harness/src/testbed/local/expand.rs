@@ -35,6 +35,8 @@ pub(super) struct Meaning<'a> {
     /// Whether customers go by names rather than by addresses.
     pub(super) names_for_customers: bool,
     pub(super) database: Option<&'a ComponentDatabase>,
+    /// Where it reads the password of that database.
+    pub(super) password_file: Option<&'a Path>,
     pub(super) object_store: Option<&'a ObjectStoreAccess>,
     pub(super) certificates: &'a Certificates,
     pub(super) run: &'a RunFolder,
@@ -127,6 +129,9 @@ impl Meaning<'_> {
             Word::Database => database()?.name.clone(),
             Word::DatabaseUser => database()?.user.clone(),
             Word::DatabasePassword => database()?.password.clone(),
+            Word::DatabasePasswordFile => {
+                path_text(self.password_file.ok_or_else(|| self.lacks("a database"))?)
+            }
             Word::CaFile => path_text(&certificate()?.trusted),
             Word::CertificateFile => path_text(&certificate()?.certificate),
             Word::PrivateKeyFile => path_text(&certificate()?.private_key),

@@ -8,12 +8,15 @@
 //! * [`build`], [`cache`]: binaries, and what is kept from run to run. [`certificates`]: those of one drill.
 //! * [`postgres`]: the server, and databases copied ahead of need.
 //! * `browser`: browsers for customers who shop in the page.
-//! * `links`, `names`, `expand`, `proxies`, `object_store`, `instance`, `prepare`, `pipeline`: from the topology to the running system of one drill.
+//! * `private_file`: files for this user only. [`password_files`]: passwords as components read them.
+//! * `links`, `names`, `expand`, `proxies`, `object_store`, `instance`, `prepare`, `drill_databases`, `pipeline`: from the topology to
+//!   the running system of one drill.
 
 mod browser;
 pub mod build;
 pub mod cache;
 pub mod certificates;
+mod drill_databases;
 mod expand;
 mod infrastructure;
 mod instance;
@@ -22,11 +25,13 @@ mod links;
 mod log_tail;
 mod names;
 mod object_store;
+pub mod password_files;
 mod pipeline;
 pub mod place;
 pub mod ports;
 pub mod postgres;
 mod prepare;
+mod private_file;
 pub mod processes;
 mod proxies;
 mod shared_memory;

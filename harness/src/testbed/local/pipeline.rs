@@ -1,12 +1,6 @@
 //! The running system of one drill.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{
     FutureExt, StreamExt, TryStreamExt,
@@ -17,23 +11,23 @@ use futures::{
 use super::{
     browser::Browsers,
     certificates::Certificates,
+    drill_databases::DrillDatabases,
     expand::Meaning,
     infrastructure::Infrastructure,
     instance::{Instance, InstancePlan},
     links::{self, Cast},
     names::Names,
     object_store::DrillObjectStore,
-    postgres::ComponentDatabase,
     prepare::{
-        Leased, WaysIn, customers_identity, in_background, launch, make_certificates, probe,
-        probe_client, reserve_own_ports, server_addresses, ways_in,
+        WaysIn, customers_identity, in_background, launch, make_certificates, probe, probe_client,
+        reserve_own_ports, server_addresses, ways_in,
     },
     proxies::{self, DrillBroker, Proxies},
 };
 use crate::{
     testbed::{
-        Browser, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess, Pipeline,
-        PipelineRequest, ServerName, Signal, TestbedError,
+        Browser, DatabaseLogin, Exit, KafkaAccess, LinkProxy, LinkSelector, ObjectStoreAccess,
+        Pipeline, PipelineRequest, ServerName, Signal, TestbedError,
         certificate::{Authority, Issued, Terms},
     },
     topology::{CUSTOMERS, Program, Provided},
@@ -53,7 +47,7 @@ pub(super) struct LocalPipeline {
     broker: Option<DrillBroker>,
     object_store: Option<DrillObjectStore>,
     topic_prefix: String,
-    databases: Mutex<Vec<ComponentDatabase>>,
+    databases: DrillDatabases,
     ways_in: WaysIn,
     browsers: Browsers,
 }
@@ -133,15 +127,11 @@ impl LocalPipeline {
         let customers = customers_identity(&infrastructure, &certificates)?;
         let names = Names::start(topology, &cast, &addresses, customers.as_ref(), ports).await?;
         let proxies = Proxies::start(wires, request.seed, ports).await?;
-        let databases = match &infrastructure.database_server {
-            Some(server) => Leased::new(
-                &infrastructure,
-                server.databases.lease(&request.drill).await?,
-            ),
-            None => Leased::new(&infrastructure, Vec::new()),
-        };
+        let databases = DrillDatabases::lease(&infrastructure, &request.drill).await?;
         let mut instances = BTreeMap::new();
         for component in topology.started() {
+            let database = databases.of(&component.name);
+            let password_file = databases.password_file(&component.name);
             for name in cast.get(&component.name).into_iter().flatten() {
                 let ports = own_ports.remove(name).unwrap_or_default();
                 let own: BTreeMap<String, SocketAddr> = ports
@@ -158,7 +148,8 @@ impl LocalPipeline {
                     links: &addresses,
                     names: &names,
                     names_for_customers: by_name,
-                    database: databases.of(component.database_owner()),
+                    database: database.as_ref(),
+                    password_file: password_file.as_deref(),
                     object_store: store_access.as_ref(),
                     certificates: &certificates,
                     run: &infrastructure.run,
@@ -173,7 +164,6 @@ impl LocalPipeline {
                 instances.insert(name.clone(), Instance::new(plan));
             }
         }
-        let databases = Mutex::new(databases.keep());
         let verify = topology.customers_verify(&request.without);
         Ok(Self {
             databases,
@@ -238,7 +228,7 @@ impl LocalPipeline {
             object_store.stop().await;
         }
         self.remove_certificates().await;
-        self.give_databases_back();
+        self.databases.end().await;
         if failures.is_empty() {
             return Ok(());
         }
@@ -257,18 +247,6 @@ impl LocalPipeline {
         }
     }
 
-    fn give_databases_back(&self) {
-        let databases = std::mem::take(
-            &mut *self
-                .databases
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        if let Some(server) = &self.infrastructure.database_server {
-            server.databases.give_back(databases);
-        }
-    }
-
     fn started(&self, instance: &str) -> Result<&Instance, TestbedError> {
         self.instances.get(instance).ok_or_else(|| {
             let reason = if self.cast.contains_key(instance) {
@@ -282,14 +260,14 @@ impl LocalPipeline {
     }
 }
 
-/// A drill that was given up leaves nothing running. Proxies, name servers and the broker end by being dropped.
+/// A drill that was given up leaves nothing running. Proxies, name servers and the broker end by being dropped, and the
+/// databases go back so.
 impl Drop for LocalPipeline {
     fn drop(&mut self) {
         self.browsers.give_up();
         for instance in self.instances.values() {
             instance.give_up();
         }
-        self.give_databases_back();
     }
 }
 
@@ -384,30 +362,25 @@ impl Pipeline for LocalPipeline {
     }
 
     fn database_url(&self, component: &str) -> Option<String> {
-        let components = &self.infrastructure.topology.components;
-        let owner = components.get(component)?.database_owner();
-        let address = self
-            .infrastructure
-            .database_server
-            .as_ref()?
-            .cluster
-            .address();
-        let databases = self
-            .databases
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let database = databases
-            .iter()
-            .find(|database| database.component == owner)?;
-        let ComponentDatabase {
-            name,
-            user,
-            password,
-            ..
-        } = database;
-        Some(format!(
-            "postgres://{user}:{password}@{address}/{name}?sslmode=disable"
-        ))
+        self.databases.url(component)
+    }
+
+    fn database_login(&self, component: &str) -> Option<DatabaseLogin> {
+        self.databases.login(component)
+    }
+
+    fn change_database_password<'a>(
+        &'a self,
+        component: &'a str,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        self.databases.change_password(component).boxed()
+    }
+
+    fn tell_database_password<'a>(
+        &'a self,
+        component: &'a str,
+    ) -> BoxFuture<'a, Result<(), TestbedError>> {
+        self.databases.tell_password(component).boxed()
     }
 
     fn kafka(&self) -> Option<KafkaAccess> {

@@ -1,4 +1,4 @@
-//! What the start of a pipeline is made of: ports, addresses, databases, programs.
+//! What the start of a pipeline is made of: ports, addresses, programs.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
@@ -13,49 +13,12 @@ use super::{
     names,
     object_store::DrillObjectStore,
     ports::Port,
-    postgres::ComponentDatabase,
     processes::{DeathSignal, Launch},
 };
 use crate::{
     testbed::TestbedError,
     topology::{CUSTOMERS, Component, PortReference, Program, Protocol, Provided, Topology},
 };
-
-/// Databases that go back unless the pipeline comes to own them.
-pub(super) struct Leased<'a> {
-    infrastructure: &'a Infrastructure,
-    databases: Vec<ComponentDatabase>,
-}
-
-impl<'a> Leased<'a> {
-    pub(super) fn new(
-        infrastructure: &'a Infrastructure,
-        databases: Vec<ComponentDatabase>,
-    ) -> Self {
-        Self {
-            infrastructure,
-            databases,
-        }
-    }
-
-    pub(super) fn of(&self, component: &str) -> Option<&ComponentDatabase> {
-        self.databases
-            .iter()
-            .find(|database| database.component == component)
-    }
-
-    pub(super) fn keep(mut self) -> Vec<ComponentDatabase> {
-        std::mem::take(&mut self.databases)
-    }
-}
-
-impl Drop for Leased<'_> {
-    fn drop(&mut self) {
-        if let Some(server) = &self.infrastructure.database_server {
-            server.databases.give_back(self.databases.drain(..));
-        }
-    }
-}
 
 /// The drill's own authorities, and a certificate for every component that is started and for whom customers ask.
 pub(super) async fn make_certificates(

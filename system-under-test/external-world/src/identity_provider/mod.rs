@@ -7,12 +7,11 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use service_kit::database::{DatabaseSettings, migrate};
+use service_kit::database::{DatabaseSettings, Pool, migrate};
 use service_kit::http::{CrossOrigin, TlsFiles};
 use service_kit::metrics::{Counters, Metrics};
 use service_kit::service::Service;
 use service_kit::settings::Settings;
-use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
 use crate::Addresses;
@@ -115,7 +114,7 @@ pub struct Provider {
 impl Provider {
     /// A provider on a migrated database. `work` tracks what must be finished before the process ends.
     pub fn new(
-        pool: PgPool,
+        pool: Pool,
         rate_limit_per_s: Option<NonZeroU32>,
         tokens: TokenSettings,
         metrics: &Metrics,
@@ -144,8 +143,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 /// # Errors
 /// As [`start`].
 pub async fn serve(config: Config, service: &Service) -> anyhow::Result<Addresses> {
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(service);
     let work = service.shutdown.tasks().clone();
     let provider = Provider::new(
         pool.clone(),

@@ -1,8 +1,9 @@
 //! All SQL of the identity provider. Keys live in the database, so that a restart changes none.
 
 use serde::Serialize;
+use service_kit::database::Pool;
 use service_kit::token::{KeyError, KeySet, SigningKey};
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 use thiserror::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ pub enum StoreError {
 /// Customers and keys in PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
 }
 
 #[derive(FromRow)]
@@ -56,7 +57,7 @@ impl StoredKey {
 
 impl Store {
     /// A store on a migrated database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection, PgPool};
+use service_kit::database::Pool;
+use sqlx::{FromRow, PgConnection};
 use thiserror::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -82,13 +83,13 @@ pub enum DeliveryError {
 /// The provider's mailbox in PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct Mailbox {
-    pool: PgPool,
+    pool: Pool,
     key_memory_s: f64,
 }
 
 impl Mailbox {
     /// A mailbox on a migrated database, which remembers keys for so long.
-    pub fn new(pool: PgPool, key_memory: Duration) -> Self {
+    pub fn new(pool: Pool, key_memory: Duration) -> Self {
         Self {
             pool,
             key_memory_s: key_memory.as_secs_f64(),

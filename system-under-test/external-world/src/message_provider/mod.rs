@@ -7,12 +7,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use service_kit::database::{DatabaseSettings, migrate};
+use service_kit::database::{DatabaseSettings, Pool, migrate};
 use service_kit::http::TlsFiles;
 use service_kit::metrics::{Counters, Metrics};
 use service_kit::service::Service;
 use service_kit::settings::Settings;
-use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
 use crate::Addresses;
@@ -101,7 +100,7 @@ impl ProviderMetrics {
 impl Provider {
     /// A provider on a migrated database. `work` tracks deliveries that must be finished before the process ends.
     pub fn new(
-        pool: PgPool,
+        pool: Pool,
         rate_limit_per_s: Option<NonZeroU32>,
         key_memory: Duration,
         metrics: &Metrics,
@@ -129,8 +128,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 /// # Errors
 /// As [`start`].
 pub async fn serve(config: Config, service: &Service) -> anyhow::Result<Addresses> {
-    let pool = config.database.pool(&service.common.instance);
-    service.health.check_database(&pool);
+    let pool = config.database.open(service);
     let work = service.shutdown.tasks().clone();
     let provider = Provider::new(
         pool.clone(),

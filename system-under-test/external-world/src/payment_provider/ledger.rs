@@ -1,7 +1,8 @@
 //! The ledger: all SQL of the provider. A booking is committed before anybody is told of it.
 
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection, PgPool};
+use service_kit::database::Pool;
+use sqlx::{FromRow, PgConnection};
 use thiserror::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -104,12 +105,12 @@ pub enum BookingError {
 /// The provider's books in PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    pool: PgPool,
+    pool: Pool,
 }
 
 impl Ledger {
     /// A ledger on a migrated database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
@@ -270,8 +271,10 @@ impl Ledger {
     /// # Errors
     /// The database could not be asked.
     pub async fn charge_by_key(&self, key: &str) -> Result<Option<Charge>, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        charge_of(&mut connection, key).await
+        let mut lent = self.pool.acquire().await?;
+        let charge = charge_of(&mut lent, key).await?;
+        lent.give_back();
+        Ok(charge)
     }
 
     /// The refund that a key booked, if it did.
@@ -279,8 +282,10 @@ impl Ledger {
     /// # Errors
     /// The database could not be asked.
     pub async fn refund_by_key(&self, key: &str) -> Result<Option<Refund>, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        refund_of(&mut connection, key).await
+        let mut lent = self.pool.acquire().await?;
+        let refund = refund_of(&mut lent, key).await?;
+        lent.give_back();
+        Ok(refund)
     }
 
     /// Everything, as of one moment.
@@ -311,7 +316,7 @@ impl Ledger {
 }
 
 async fn count_request(
-    pool: &PgPool,
+    pool: &Pool,
     reference: &str,
     kind: Kind,
     key: Option<&str>,

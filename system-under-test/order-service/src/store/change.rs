@@ -1,6 +1,7 @@
 //! Moving an order on: its state, its audit row and what is said about it, together.
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use service_kit::database::Transaction;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Store, StoreError, prepare};
@@ -33,7 +34,7 @@ impl Store {
     /// Moves an order on from what was read of it, and commits.
     pub(super) async fn change(
         &self,
-        mut transaction: Transaction<'static, Postgres>,
+        mut transaction: Transaction,
         order: Order,
         change: Change,
     ) -> Result<Changed, StoreError> {

@@ -19,13 +19,13 @@ pub mod schema;
 use std::sync::Arc;
 
 use contracts::{Kind, MessageError};
-use service_kit::database::{DatabaseSettings, SqlState, with_retries};
+use service_kit::database::{DatabaseSettings, Pool, SqlState, Transaction, with_retries};
 use service_kit::defences::Defences;
 use service_kit::fail_point::{self, Injected};
 use service_kit::kafka::{Outgoing, Producer};
 use service_kit::metrics::{Counters, Metrics};
 use service_kit::trace::Trace;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -68,7 +68,7 @@ pub enum Isolation {
 /// The service's database.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     settings: StoreSettings,
     defences: Defences<Defence>,
     publication: Publication,
@@ -131,7 +131,7 @@ impl From<UnknownState> for StoreError {
 impl Store {
     /// A store over a pool.
     pub fn new(
-        pool: PgPool,
+        pool: Pool,
         settings: StoreSettings,
         defences: Defences<Defence>,
         publication: Publication,
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Begins a transaction that writes.
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn begin(&self) -> Result<Transaction, StoreError> {
         self.schema.fits().map_err(StoreError::SchemaDiffers)?;
         let mut transaction = self.pool.begin().await?;
         if self.settings.isolation == Isolation::Serializable {
@@ -170,7 +170,7 @@ impl Store {
     }
 
     /// Commits.
-    async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<(), StoreError> {
+    async fn commit(&self, transaction: Transaction) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| {
             if conflict(&error).is_some() {
                 StoreError::NothingDone(error)
@@ -229,7 +229,7 @@ impl Store {
     /// Commits a change of an order together with its audit rows.
     async fn commit_audited(
         &self,
-        mut transaction: Transaction<'static, Postgres>,
+        mut transaction: Transaction,
         entries: &[AuditEntry],
     ) -> Result<(), StoreError> {
         if self.defences.on(Defence::AuditInTransaction) {
@@ -242,10 +242,12 @@ impl Store {
         fail_point::pass("order.between-order-and-audit")
             .await
             .map_err(|error| partly(&error))?;
-        let mut connection = self.pool.acquire().await.map_err(|error| partly(&error))?;
-        insert_audit(&mut connection, entries)
+        let mut lent = self.pool.acquire().await.map_err(|error| partly(&error))?;
+        insert_audit(&mut lent, entries)
             .await
-            .map_err(|error| partly(&error))
+            .map_err(|error| partly(&error))?;
+        lent.give_back();
+        Ok(())
     }
 
     /// Stores messages in the order's transaction.

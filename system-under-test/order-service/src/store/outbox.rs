@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use service_kit::database::Transaction;
 use service_kit::trace::Trace;
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::AssertSqlSafe;
 
 use super::{Store, StoreError};
 
@@ -36,7 +37,7 @@ pub struct Sent {
 
 /// Messages that are locked for one relay, until it is dropped or committed.
 pub struct Batch {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
     /// The messages, oldest first.
     pub messages: Vec<Unpublished>,
 }

@@ -37,8 +37,10 @@ impl Store {
     /// [`StoreError`].
     pub async fn order(&self, order_id: Uuid) -> Result<Option<Order>, StoreError> {
         let read = async {
-            let mut connection = self.pool.acquire().await?;
-            order(&mut connection, order_id).await
+            let mut lent = self.pool.acquire().await?;
+            let order = order(&mut lent, order_id).await?;
+            lent.give_back();
+            Ok(order)
         };
         self.settings.database.bounded(read).await
     }

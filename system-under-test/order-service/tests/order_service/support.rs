@@ -12,11 +12,12 @@ use order_service::intake::Intake;
 use order_service::store::{Publication, Store};
 use order_service::{MIGRATIONS, http};
 use serde_json::{Value, json};
+use service_kit::database::Pool;
 use service_kit::defences::{Defence as _, Defences};
 use service_kit::metrics::Metrics;
 use service_kit::settings::Settings;
 use service_testing::TestDatabase;
-use sqlx::PgPool;
+
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
@@ -24,7 +25,7 @@ use tower::ServiceExt;
 pub(crate) struct Shop {
     pub(crate) database: TestDatabase,
     /// The service's own connections.
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     pub(crate) store: Store,
     pub(crate) config: Config,
     pub(crate) intake: Intake,

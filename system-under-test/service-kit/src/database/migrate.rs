@@ -6,12 +6,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlStr};
 
 use crate::shutdown::Shutdown;
 
-/// Pause between attempts to reach a database that is not there yet.
+use super::Pool;
+
+/// Pause between attempts to reach a database that is not there yet, or takes another password.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the database could not be prepared.
@@ -55,27 +57,36 @@ fn migration(name: &'static str, text: &'static str) -> Result<Migration, Migrat
     ))
 }
 
-/// Brings the database up to date. While it cannot be reached, tries again until it can or the process is to stop.
+/// Brings the database up to date. While it cannot be reached or refuses the password, which may change on either side,
+/// tries again until it can or the process is to stop.
 ///
 /// # Errors
 /// The migrations do not fit the database, or the process is to stop.
 pub async fn migrate(
-    pool: &PgPool,
+    pool: &Pool,
     files: &[(&'static str, &'static str)],
     shutdown: &Shutdown,
 ) -> Result<(), MigrateError> {
     let migrator = migrator(files)?;
     loop {
-        match migrator.run(pool).await {
+        match run(&migrator, pool).await {
             Ok(()) => return Ok(()),
             Err(error) if !is_out_of_reach(&error) => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "the database is out of reach, trying again"),
+            Err(error) => tracing::warn!(%error, "the database cannot be used, trying again"),
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = shutdown.begun() => return Err(MigrateError::Stopped),
         }
     }
+}
+
+async fn run(migrator: &Migrator, pool: &Pool) -> Result<(), sqlx::migrate::MigrateError> {
+    let mut lent = pool.acquire().await?;
+    // `run` does as much, but a task that waits for it is refused by the compiler.
+    migrator.run_direct(None, &mut *lent, false).await?;
+    lent.give_back();
+    Ok(())
 }
 
 fn is_out_of_reach(error: &sqlx::migrate::MigrateError) -> bool {
@@ -85,10 +96,10 @@ fn is_out_of_reach(error: &sqlx::migrate::MigrateError) -> bool {
     };
     match cause {
         Sql::Io(_) | Sql::PoolTimedOut | Sql::Tls(_) | Sql::Protocol(_) => true,
-        // 57P03: the server is starting; 53300: too many connections.
+        // 57P03: the server is starting; 53300: too many connections; 57P01: it ends; 28P01: another password.
         Sql::Database(cause) => cause
             .code()
-            .is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300" | "57P01")),
+            .is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300" | "57P01" | "28P01")),
         _ => false,
     }
 }

@@ -1,29 +1,43 @@
 //! PostgreSQL with explicit limits everywhere.
 //!
 //! * [`migrate`]: embedded migrations, interchangeable with files of the same names.
+//! * [`password`]: a password that lies in a file and may change there.
+//! * [`pool`]: connections that are lent on as soon as they are given back.
 //! * [`retry`]: transactions that lost a deadlock or a serialization conflict are run again, so many times.
 
 pub mod migrate;
+pub mod password;
+pub mod pool;
 pub mod retry;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::service::Service;
 use crate::settings::Settings;
 
+use pool::TRUSTED_FOR;
+
 pub use migrate::{MigrateError, migrate};
+pub use password::PasswordFile;
+pub use pool::{Lent, Pool, Transaction};
 pub use retry::{SqlState, TransactionRetry, with_retries};
 
 /// How a service uses its database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DatabaseSettings {
-    /// Where it is.
+    /// Where it is, who comes, and with which password.
     pub address: PgConnectOptions,
+    /// Where that password was read, if it was not in `DATABASE_URL`.
+    pub password_file: Option<PasswordFile>,
+    /// Whether a password that changes in its file is taken up; otherwise the one that was read at the start is kept.
+    pub follows_password: bool,
     /// Connections at most.
     pub connections: u32,
     /// How long to wait for a free connection, or for a new one.
@@ -45,10 +59,17 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// Reads `DATABASE_URL` and the settings that begin with `DATABASE_`.
+    /// Reads `DATABASE_URL` and the settings that begin with `DATABASE_`. A password in a file goes before that of the URL.
     pub fn read(settings: &mut Settings) -> Self {
+        let mut address = settings.required_database("DATABASE_URL");
+        let password_file = PasswordFile::read(settings);
+        if let Some(file) = &password_file {
+            address = address.password(file.password());
+        }
         Self {
-            address: settings.required_database("DATABASE_URL"),
+            address,
+            password_file,
+            follows_password: true,
             connections: settings.number("DATABASE_CONNECTIONS", 10, 1..=1000),
             acquire_limit: settings.duration_ms("DATABASE_ACQUIRE_LIMIT_MS", 2_000),
             statement_limit: settings.duration_ms("DATABASE_STATEMENT_LIMIT_MS", 5_000),
@@ -62,8 +83,21 @@ impl DatabaseSettings {
         }
     }
 
+    /// The pool of a service: whether the database answers is part of its readiness, and a password that changes is taken
+    /// up, so far as that is wanted. Nothing is connected yet.
+    pub fn open(&self, service: &Service) -> Pool {
+        let pool = self.pool(&service.common.instance);
+        service.health.check_database(&pool);
+        let file = self.password_file.clone();
+        if let Some(file) = file.filter(|_| self.follows_password) {
+            let following = file.follow(pool.clone(), service.shutdown.clone());
+            service.spawn("database-password", following);
+        }
+        pool
+    }
+
     /// A pool with these limits. Nothing is connected yet.
-    pub fn pool(&self, instance: &str) -> PgPool {
+    pub fn pool(&self, instance: &str) -> Pool {
         let ms = |limit: Duration| limit.as_millis().to_string();
         let address = self.address.clone().application_name(instance).options([
             ("statement_timeout", ms(self.statement_limit)),
@@ -76,13 +110,12 @@ impl DatabaseSettings {
                 if self.synchronous_commit { "on" } else { "off" }.to_owned(),
             ),
         ]);
-        let release_limit = self.acquire_limit.min(RELEASE_LIMIT);
         let may_open = match self.replaces_lost_connections {
             true => u32::MAX,
             false => self.connections,
         };
-        let opened = Arc::new(AtomicU32::new(0));
-        PgPoolOptions::new()
+        let so_far = Arc::new(AtomicU32::new(0));
+        let opened = PgPoolOptions::new()
             .max_connections(self.connections)
             .acquire_timeout(self.acquire_limit)
             .idle_timeout(self.idle_limit)
@@ -96,7 +129,7 @@ impl DatabaseSettings {
                 })
             })
             .after_connect(move |_, _| {
-                let number = opened.fetch_add(1, Ordering::Relaxed);
+                let number = so_far.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async move {
                     if number < may_open {
                         Ok(())
@@ -105,8 +138,8 @@ impl DatabaseSettings {
                     }
                 })
             })
-            .after_release(move |connection, _| Box::pin(answers_within(connection, release_limit)))
-            .connect_lazy_with(address)
+            .connect_lazy_with(address);
+        Pool::from(opened)
     }
 
     /// Runs database work for at most [`DatabaseSettings::work_limit`].
@@ -131,12 +164,19 @@ impl DatabaseSettings {
     }
 }
 
-/// A connection that has said so recently that it lives is not asked again: half of all that is said to a database would
-/// be such questions.
-const TRUSTED_FOR: Duration = Duration::from_millis(250);
-
-/// A connection that is given back says within this time that it lives.
-const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+/// The password is left out.
+impl fmt::Debug for DatabaseSettings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("DatabaseSettings")
+            .field("host", &self.address.get_host())
+            .field("port", &self.address.get_port())
+            .field("database", &self.address.get_database())
+            .field("user", &self.address.get_username())
+            .field("password_file", &self.password_file)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
 
 fn not_replaced() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::other(
@@ -144,17 +184,19 @@ fn not_replaced() -> sqlx::Error {
     ))
 }
 
-/// A connection that hangs must not hold a place in the pool for ever: an error here closes it.
-async fn answers_within(
-    connection: &mut PgConnection,
-    limit: Duration,
-) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(limit, connection.ping()).await {
-        Ok(answer) => answer.map(|()| true),
-        Err(_) => Err(sqlx::Error::Io(std::io::Error::from(
-            std::io::ErrorKind::TimedOut,
-        ))),
+/// Whether the database refuses the password (28P01): then it was told another one than this service.
+pub fn refuses_password(error: &sqlx::Error) -> bool {
+    error.sql_state().as_deref() == Some("28P01")
+}
+
+/// Why the database cannot be used, for whoever runs the service. No password is in it.
+pub fn in_words(error: &sqlx::Error) -> String {
+    if refuses_password(error) {
+        return format!(
+            "it refuses the password that DATABASE_PASSWORD_FILE or DATABASE_URL says: {error}"
+        );
     }
+    error.to_string()
 }
 
 /// Whether the error means that no connection could be had, so that certainly nothing was done. Only meaningful for the

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,7 +17,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Cluster, scram};
+use super::{Cluster, logins, scram};
 use crate::testbed::TestbedError;
 
 /// PostgreSQL cuts longer names off.
@@ -31,7 +32,7 @@ const DROPPED_AT_ONCE: usize = 1;
 pub struct DatabasePlan {
     /// The component.
     pub component: String,
-    /// Its database's name, before the drill's name is added; also the name of its role.
+    /// Its database's name, before the drill's name is added; also the name of the role that owns its tables.
     pub name: String,
     /// Folder of its migrations.
     pub migrations: Option<PathBuf>,
@@ -44,9 +45,9 @@ pub struct ComponentDatabase {
     pub component: String,
     /// The database.
     pub name: String,
-    /// The role that owns it and nothing else.
+    /// The role that the component logs in as, of this drill only.
     pub user: String,
-    /// The role's password; letters, digits, `-` and `_`.
+    /// Its password; letters, digits, `-` and `_`.
     pub password: String,
 }
 
@@ -54,6 +55,9 @@ pub struct ComponentDatabase {
 #[derive(Debug)]
 pub struct Databases {
     pool: PgPool,
+    address: SocketAddr,
+    /// The password of the harness's own role.
+    password: String,
     queues: BTreeMap<String, Queue>,
     droppers: TaskTracker,
     drop_permits: Arc<Semaphore>,
@@ -64,14 +68,8 @@ pub struct Databases {
 #[derive(Debug)]
 struct Queue {
     ready: tokio::sync::Mutex<mpsc::Receiver<Result<String, TestbedError>>>,
-    origin: Origin,
-}
-
-/// What copies are made from.
-#[derive(Debug, Clone)]
-struct Origin {
-    name: String,
-    password: String,
+    /// The role that owns the template and its copies; they are named after it.
+    owner: String,
 }
 
 impl Databases {
@@ -89,26 +87,29 @@ impl Databases {
             .max_connections(u32::try_from(MADE_AT_ONCE + DROPPED_AT_ONCE + 2).unwrap_or(8))
             .test_before_acquire(false)
             .connect_lazy_with(cluster.owner_options("postgres"));
-        let origins =
+        let password = logins::make_harness(&pool).await?;
+        let owners =
             try_join_all(plans.iter().map(|plan| make_template(&pool, cluster, plan))).await?;
         let make_permits = Arc::new(Semaphore::new(MADE_AT_ONCE));
         let mut makers = JoinSet::new();
         let mut queues = BTreeMap::new();
-        for (plan, origin) in plans.iter().zip(origins) {
+        for (plan, owner) in plans.iter().zip(owners) {
             // The maker holds one more in its hand while the channel is full.
             let (finished, ready) = mpsc::channel(spare.saturating_sub(1).max(1));
             makers.spawn(keep_making(
                 pool.clone(),
-                origin.clone(),
+                owner.clone(),
                 Arc::clone(&make_permits),
                 finished,
                 cluster.major(),
             ));
             let ready = tokio::sync::Mutex::new(ready);
-            queues.insert(plan.component.clone(), Queue { ready, origin });
+            queues.insert(plan.component.clone(), Queue { ready, owner });
         }
         Ok(Self {
             pool,
+            address: cluster.address(),
+            password,
             queues,
             droppers: TaskTracker::new(),
             drop_permits: Arc::new(Semaphore::new(DROPPED_AT_ONCE)),
@@ -135,51 +136,87 @@ impl Databases {
         queue: &Queue,
         drill: &str,
     ) -> Result<ComponentDatabase, TestbedError> {
-        let name = checked_name(format!("{}_{drill}", queue.origin.name))?;
+        let name = checked_name(format!("{}_{drill}", queue.owner))?;
+        let password = scram::random_password()?;
+        let making = logins::making(&name, &queue.owner, &password)?;
         let copy = queue.ready.lock().await.recv().await.unwrap_or_else(|| {
             Err(failed(
                 "taking a database",
                 "nobody makes databases any more",
             ))
         })?;
-        let rename = format!(
-            "ALTER DATABASE {} RENAME TO {}",
+        // Both or neither: statements that are sent together are one transaction.
+        let take = format!(
+            "{making}; ALTER DATABASE {} RENAME TO {}",
             quoted(&copy),
             quoted(&name)
         );
-        if let Err(error) = execute(&self.pool, &rename).await {
-            self.drop_later(copy);
+        if let Err(error) = execute(&self.pool, &take).await {
+            self.drop_later(copy, None);
             return Err(error);
         }
         Ok(ComponentDatabase {
             component: component.to_owned(),
+            user: name.clone(),
             name,
-            user: queue.origin.name.clone(),
-            password: queue.origin.password.clone(),
+            password,
         })
     }
 
-    /// Drops databases in the background, with whoever is still connected.
+    /// A connection string to a database for the harness, whose login no drill changes.
+    #[must_use]
+    pub fn url(&self, database: &ComponentDatabase) -> String {
+        let (user, address) = (logins::HARNESS, self.address);
+        format!(
+            "postgres://{user}:{}@{address}/{}?sslmode=disable",
+            self.password, database.name
+        )
+    }
+
+    /// Has the server take another password from whoever logs in to a component's database, and returns it. Sessions that
+    /// are open stay open.
+    ///
+    /// # Errors
+    /// The server refuses; then the password is what it was.
+    pub async fn change_password(
+        &self,
+        database: &ComponentDatabase,
+    ) -> Result<String, TestbedError> {
+        logins::change_password(&self.pool, &database.user).await
+    }
+
+    /// Ends the sessions in which a component is logged in to its database.
+    ///
+    /// # Errors
+    /// The server refuses, or some do not end.
+    pub async fn end_sessions(&self, database: &ComponentDatabase) -> Result<(), TestbedError> {
+        logins::end_sessions(&self.pool, &database.user).await
+    }
+
+    /// Drops databases in the background, with whoever is still connected, and then their logins.
     pub fn give_back(&self, databases: impl IntoIterator<Item = ComponentDatabase>) {
         for database in databases {
-            self.drop_later(database.name);
+            self.drop_later(database.name, Some(database.user));
         }
     }
 
-    fn drop_later(&self, name: String) {
+    fn drop_later(&self, name: String, login: Option<String>) {
         let (pool, permits) = (self.pool.clone(), Arc::clone(&self.drop_permits));
         let failures = Arc::clone(&self.failures);
         self.droppers.spawn(async move {
             let Ok(_permit) = permits.acquire().await else {
                 return; // the cluster is about to be removed as a whole
             };
-            let drop = format!("DROP DATABASE {} WITH (FORCE)", quoted(&name));
-            if let Err(error) = execute(&pool, &drop).await {
-                tracing::error!(%error, "a database could not be dropped");
-                failures
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(error.to_string());
+            let database = format!("DROP DATABASE {} WITH (FORCE)", quoted(&name));
+            let login = login.map(|login| format!("DROP ROLE {}", quoted(&login)));
+            for drop in [Some(database), login].into_iter().flatten() {
+                if let Err(error) = execute(&pool, &drop).await {
+                    tracing::error!(%error, "a database was not dropped");
+                    failures
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(error.to_string());
+                }
             }
         });
     }
@@ -205,17 +242,10 @@ async fn make_template(
     pool: &PgPool,
     cluster: &Cluster,
     plan: &DatabasePlan,
-) -> Result<Origin, TestbedError> {
+) -> Result<String, TestbedError> {
     let name = checked_name(plan.name.clone())?;
-    let password = scram::random_password()?;
-    let verifier = scram::verifier(&password)?;
+    let password = logins::make_owner(pool, &name).await?;
     let (role, template) = (quoted(&name), quoted(&template_name(&name)));
-    // A verifier holds no quote.
-    execute(
-        pool,
-        &format!("CREATE ROLE {role} LOGIN PASSWORD '{verifier}'"),
-    )
-    .await?;
     execute(
         pool,
         &format!(
@@ -227,7 +257,7 @@ async fn make_template(
     if let Some(folder) = &plan.migrations {
         migrate(cluster, &name, &password, folder).await?;
     }
-    Ok(Origin { name, password })
+    Ok(name)
 }
 
 async fn migrate(
@@ -254,7 +284,7 @@ async fn migrate(
 /// Makes copies for as long as somebody may want one; waits while enough stand ready.
 async fn keep_making(
     pool: PgPool,
-    origin: Origin,
+    owner: String,
     permits: Arc<Semaphore>,
     finished: mpsc::Sender<Result<String, TestbedError>>,
     major: u32,
@@ -264,7 +294,7 @@ async fn keep_making(
             let Ok(_permit) = permits.acquire().await else {
                 return;
             };
-            make_copy(&pool, &origin, number, major).await
+            make_copy(&pool, &owner, number, major).await
         };
         if finished.send(copy).await.is_err() {
             return;
@@ -274,16 +304,12 @@ async fn keep_making(
 
 async fn make_copy(
     pool: &PgPool,
-    origin: &Origin,
+    owner: &str,
     number: u64,
     major: u32,
 ) -> Result<String, TestbedError> {
-    let name = checked_name(format!("{}_spare_{number}", origin.name))?;
-    let (copy, template, role) = (
-        quoted(&name),
-        quoted(&template_name(&origin.name)),
-        quoted(&origin.name),
-    );
+    let name = checked_name(format!("{}_spare_{number}", owner))?;
+    let (copy, template, role) = (quoted(&name), quoted(&template_name(owner)), quoted(owner));
     let create = format!(
         "CREATE DATABASE {copy} TEMPLATE {template} OWNER {role} {}",
         strategy(major)
@@ -308,7 +334,7 @@ fn template_name(name: &str) -> String {
     format!("{name}_template")
 }
 
-async fn execute(pool: &PgPool, statement: &str) -> Result<(), TestbedError> {
+pub(super) async fn execute(pool: &PgPool, statement: &str) -> Result<(), TestbedError> {
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(pool)
         .await
@@ -321,7 +347,7 @@ async fn execute(pool: &PgPool, statement: &str) -> Result<(), TestbedError> {
         })
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -335,7 +361,7 @@ fn checked_name(name: String) -> Result<String, TestbedError> {
     Ok(name)
 }
 
-fn failed(doing: &str, reason: &str) -> TestbedError {
+pub(super) fn failed(doing: &str, reason: &str) -> TestbedError {
     TestbedError::Failed {
         doing: doing.to_owned(),
         reason: reason.to_owned(),

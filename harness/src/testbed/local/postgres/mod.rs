@@ -3,6 +3,7 @@
 mod cluster;
 mod databases;
 mod fetch;
+mod logins;
 mod programs;
 mod ready_made;
 mod scram;
