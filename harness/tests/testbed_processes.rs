@@ -191,3 +191,36 @@ async fn a_program_that_does_not_exist_is_named() {
         .expect_err("it does not exist");
     assert!(error.to_string().contains("/no/such/program"), "{error}");
 }
+
+/// Said to the process that acts as a harness that ignores signals.
+const DEAF_VARIABLE: &str = "PROCESSES_OF_A_DEAF_HARNESS";
+
+#[tokio::test]
+async fn acting_as_a_harness_that_ignores_signals() {
+    if std::env::var_os(DEAF_VARIABLE).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let processes = Processes::start().expect("a keeper");
+    for (name, number) in [("INT", 2), ("QUIT", 3), ("TERM", 15)] {
+        let script = format!("ulimit -c 0; kill -{name} $$; exit 7");
+        let process = start(&processes, &script, folder.path()).await;
+        let status = process.wait().await;
+        assert_eq!(status.signal(), Some(number), "SIG{name}: {status}");
+    }
+}
+
+/// As a shell that starts a program with `&` has it do.
+#[test]
+fn what_the_harness_ignores_its_processes_do_not() {
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", r#"trap "" INT QUIT TERM; exec "$0" "$@""#])
+        .arg(std::env::current_exe().expect("the test's own path"))
+        .args(["--exact", "acting_as_a_harness_that_ignores_signals"])
+        .env(DEAF_VARIABLE, "yes")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}

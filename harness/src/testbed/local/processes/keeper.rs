@@ -174,6 +174,14 @@ fn tie_to_this_thread(command: &mut Command, death_signal: DeathSignal) {
     };
     let harness = getpid();
     let tie = move || {
+        // A shell that starts the harness with `&` has it ignore SIGINT and SIGQUIT, and so would every program that it
+        // starts until that has handlers of its own: of a harness that dies meanwhile PostgreSQL would not be told.
+        for ignored in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // SAFETY: a system call with numbers only; the default action is no code of ours.
+            if unsafe { libc::signal(ignored, libc::SIG_DFL) } == libc::SIG_ERR {
+                return Err(io::Error::last_os_error());
+            }
+        }
         set_parent_process_death_signal(Some(signal))?;
         // The harness may have died between the fork and the line above; nothing would be sent any more.
         if getppid() == Some(harness) {
@@ -184,7 +192,7 @@ fn tie_to_this_thread(command: &mut Command, death_signal: DeathSignal) {
             ))
         }
     };
-    // SAFETY: between fork and exec only two system calls are made; nothing is allocated and no lock is taken.
+    // SAFETY: between fork and exec only system calls are made; nothing is allocated and no lock is taken.
     // It runs after the user has been changed, which would have cleared the signal.
     unsafe {
         command.pre_exec(tie);
