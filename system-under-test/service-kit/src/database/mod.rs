@@ -189,6 +189,11 @@ pub fn refuses_password(error: &sqlx::Error) -> bool {
     error.sql_state().as_deref() == Some("28P01")
 }
 
+/// Whether the connection is gone, so that another one may still answer: cut off, or ended by the server (57P01).
+pub fn was_lost(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_)) || error.sql_state().as_deref() == Some("57P01")
+}
+
 /// Why the database cannot be used, for whoever runs the service. No password is in it.
 pub fn in_words(error: &sqlx::Error) -> String {
     if refuses_password(error) {
