@@ -76,6 +76,25 @@ async fn what_is_not_committed_is_undone_before_the_connection_is_lent_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_lent_on_inside_a_transaction_whose_beginning_was_given_up() {
+    let database = service_testing::database(&MIGRATIONS).await;
+    let pool = pool(&database.url, "1");
+    let slow = pool.begin_with("begin; select pg_sleep(0.2)");
+    tokio::time::timeout(Duration::from_millis(50), slow)
+        .await
+        .expect_err("nobody waits for it");
+    sqlx::query("insert into things values (1)")
+        .execute(&pool)
+        .await
+        .expect("inserted");
+    let seen: i64 = sqlx::query_scalar("select count(*) from things")
+        .fetch_one(&database.pool)
+        .await
+        .expect("counted");
+    assert_eq!(seen, 1, "others see what was done");
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one() {
     let database = service_testing::database(&MIGRATIONS).await;
     let pool = pool(&database.url, "1");

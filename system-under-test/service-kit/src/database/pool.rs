@@ -24,8 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// since: half of all that is said to a database would be such questions.
 pub(super) const TRUSTED_FOR: Duration = Duration::from_millis(250);
 
-/// A connection whose work did not end well says within this time that it lives, else it is closed: one that hangs must
-/// not hold a place for ever.
+/// A connection whose work did not end well says within this time that it lives, or within the time that others wait for a
+/// place if that is shorter, else it is closed: one that hangs must not hold a place for ever.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// The connections of a service to its database. Clones share them.
@@ -122,6 +122,7 @@ impl Pool {
         Lent {
             held: Some((connection, place)),
             lent_first,
+            begins: false,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -144,7 +145,9 @@ impl Pool {
 
     async fn begin_as(&self, statement: Option<SqlStr>) -> Result<Transaction, sqlx::Error> {
         let mut lent = self.acquire().await?;
+        lent.begins = true;
         PgTransactionManager::begin(&mut lent, statement).await?;
+        lent.begins = false;
         Ok(Transaction { lent: Some(lent) })
     }
 
@@ -193,6 +196,8 @@ impl Drop for Shared {
 pub struct Lent {
     held: Option<(PoolConnection<Postgres>, OwnedSemaphorePermit)>,
     lent_first: Instant,
+    /// Whether it may be inside a transaction that sqlx does not know of, because nobody waited for its beginning.
+    begins: bool,
     shared: Arc<Shared>,
 }
 
@@ -252,15 +257,23 @@ impl Drop for Lent {
         while PgTransactionManager::get_transaction_depth(&connection) > 0 {
             PgTransactionManager::start_rollback(&mut connection);
         }
-        let Ok(runtime) = Handle::try_current() else {
-            drop(connection.detach());
-            return;
+        let runtime = match Handle::try_current() {
+            Ok(runtime) if !self.begins => runtime,
+            _ => {
+                drop(connection.detach());
+                return;
+            }
         };
+        let acquire_limit = self.shared.opened.options().get_acquire_timeout();
+        let limit = acquire_limit.min(ANSWER_LIMIT);
         runtime.spawn(async move {
             // What does not answer in time is closed with the future that waits for it.
-            let answered = tokio::time::timeout(ANSWER_LIMIT, connection.return_to_pool()).await;
+            let answered = tokio::time::timeout(limit, connection.return_to_pool()).await;
             if answered.is_err() {
-                tracing::warn!(limit = ?ANSWER_LIMIT, "a connection to the database said nothing and was closed");
+                tracing::warn!(
+                    ?limit,
+                    "a connection to the database said nothing and was closed"
+                );
             }
             drop(place);
         });
