@@ -63,13 +63,25 @@ impl LakeSettings {
             ),
             names: Names::read(settings),
             bucket: settings.required_text("LAKE_BUCKET", "the bucket of the data lake"),
-            region: settings.text("LAKE_REGION", "us-east-1"),
+            region: settings.text(
+                "LAKE_REGION",
+                "us-east-1",
+                "the region that requests are signed for",
+            ),
             access_key: settings
                 .required_text("LAKE_ACCESS_KEY", "the access key of the data lake"),
             secret_key: settings
                 .required_text("LAKE_SECRET_KEY", "the secret key of the data lake"),
-            request_limit: settings.duration_ms("LAKE_REQUEST_LIMIT_MS", 10_000),
-            connect_limit: settings.duration_ms("LAKE_CONNECT_LIMIT_MS", 2_000),
+            request_limit: settings.duration_ms(
+                "LAKE_REQUEST_LIMIT_MS",
+                10_000,
+                "how long one request to the data lake may take",
+            ),
+            connect_limit: settings.duration_ms(
+                "LAKE_CONNECT_LIMIT_MS",
+                2_000,
+                "how long a connection to it may take to come about",
+            ),
         }
     }
 }
@@ -87,15 +99,47 @@ impl Config {
             kafka: KafkaSettings::read(settings),
             lake: LakeSettings::read(settings),
             objects: BatchLimits {
-                messages: settings.number("LAKE_OBJECT_MESSAGES", 500, 1..=10_000),
-                bytes: settings.number("LAKE_OBJECT_BYTES", 1_000_000, 1_000..=50_000_000),
-                linger: settings.duration_ms("LAKE_OBJECT_LINGER_MS", 1_000),
+                messages: settings.number(
+                    "LAKE_OBJECT_MESSAGES",
+                    500,
+                    1..=10_000,
+                    "messages with which an object is full",
+                ),
+                bytes: settings.number(
+                    "LAKE_OBJECT_BYTES",
+                    1_000_000,
+                    1_000..=50_000_000,
+                    "bytes with which an object is full",
+                ),
+                linger: settings.duration_ms(
+                    "LAKE_OBJECT_LINGER_MS",
+                    1_000,
+                    "an object that is not full is written after this time",
+                ),
             },
-            batch_interval: settings.duration_ms("BATCH_INTERVAL_MS", 5_000),
-            batch_objects: settings.number("BATCH_OBJECTS", 500, 1..=10_000),
-            window_s: settings.number("WINDOW_S", 60, 1..=86_400),
+            batch_interval: settings.duration_ms(
+                "BATCH_INTERVAL_MS",
+                5_000,
+                "pause between two batches",
+            ),
+            batch_objects: settings.number(
+                "BATCH_OBJECTS",
+                500,
+                1..=10_000,
+                "most objects that one batch takes in",
+            ),
+            window_s: settings.number(
+                "WINDOW_S",
+                60,
+                1..=86_400,
+                "length of a dashboard's window of event time",
+            ),
             defences,
-            request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
+            request_limit: settings.duration_ms(
+                "REQUEST_LIMIT_MS",
+                10_000,
+                "how long a request may take, whatever the caller allows",
+            ),
         }
     }
 }

@@ -14,7 +14,12 @@ use crate::script::{Act, Conduct, RequestKind, Scripts, retry_after_s};
 
 /// Reads `RATE_LIMIT_PER_S`, the requests in a second that clients may send; 0 for no limit.
 pub fn read_rate_limit(settings: &mut Settings) -> Option<NonZeroU32> {
-    NonZeroU32::new(settings.number("RATE_LIMIT_PER_S", 1_000, 0..=1_000_000))
+    NonZeroU32::new(settings.number(
+        "RATE_LIMIT_PER_S",
+        1_000,
+        0..=1_000_000,
+        "requests in a second that clients may send; 0: any number",
+    ))
 }
 
 /// What a client wants done.

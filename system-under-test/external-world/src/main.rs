@@ -1,36 +1,38 @@
 //! Starts one role of the external world: `external-world payment-provider`, `message-provider` or `identity-provider`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use external_world::{identity_provider, message_provider, payment_provider};
+use service_kit::service;
 
-/// Exit code of a wrong command line (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
-const USAGE: &[u8] = b"usage: external-world payment-provider|message-provider|identity-provider\n";
+/// What the program can be.
+const ROLES: &str = "payment-provider|message-provider|identity-provider";
 
 fn main() -> ExitCode {
-    let role = std::env::args().nth(1);
-    match role.as_deref() {
-        Some("payment-provider") => service_kit::service::run(
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let (role, arguments) = match arguments.split_first() {
+        Some((role, others)) => (role.as_str(), others),
+        None => ("", &[][..]),
+    };
+    match role {
+        "payment-provider" => service::run(
             "payment-provider",
+            arguments,
             payment_provider::Config::read,
             payment_provider::start,
         ),
-        Some("message-provider") => service_kit::service::run(
+        "message-provider" => service::run(
             "message-provider",
+            arguments,
             message_provider::Config::read,
             message_provider::start,
         ),
-        Some("identity-provider") => service_kit::service::run(
+        "identity-provider" => service::run(
             "identity-provider",
+            arguments,
             identity_provider::Config::read,
             identity_provider::start,
         ),
-        _ => {
-            // When standard error is closed the exit code has to do.
-            let _written = std::io::stderr().write_all(USAGE);
-            ExitCode::from(EXIT_USAGE)
-        }
+        other => service::choose_role("external-world", ROLES, other),
     }
 }

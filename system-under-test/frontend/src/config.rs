@@ -33,7 +33,11 @@ impl Config {
         let meaning =
             "the gateway's origin as a browser reaches it, such as https://127.0.0.1:8443";
         let gateway_url = settings.required_text("GATEWAY_URL", meaning);
-        let identity_url = settings.text("IDENTITY_URL", "");
+        let identity_url = settings.text(
+            "IDENTITY_URL",
+            "",
+            "the identity provider's origin, for browsers; nobody signs in without it",
+        );
         for (name, url) in [
             ("GATEWAY_URL", &gateway_url),
             ("IDENTITY_URL", &identity_url),
@@ -49,9 +53,21 @@ impl Config {
             public: TlsFiles::read(settings),
             gateway_url,
             identity_url: Some(identity_url).filter(|url| !url.is_empty()),
-            pay_timeout: settings.duration_ms("PAY_TIMEOUT_MS", 10_000),
-            read_timeout: settings.duration_ms("READ_TIMEOUT_MS", 5_000),
-            status_interval: settings.duration_ms("STATUS_INTERVAL_MS", 1_000),
+            pay_timeout: settings.duration_ms(
+                "PAY_TIMEOUT_MS",
+                10_000,
+                "how long the page waits for the answer to a payment",
+            ),
+            read_timeout: settings.duration_ms(
+                "READ_TIMEOUT_MS",
+                5_000,
+                "how long the page waits for any other answer",
+            ),
+            status_interval: settings.duration_ms(
+                "STATUS_INTERVAL_MS",
+                1_000,
+                "how often the page asks what has become of an order",
+            ),
             defences: settings.defences(),
         }
     }

@@ -5,5 +5,6 @@ use std::process::ExitCode;
 use frontend::config::Config;
 
 fn main() -> ExitCode {
-    service_kit::service::run(frontend::NAME, Config::read, frontend::start)
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    service_kit::service::run(frontend::NAME, &arguments, Config::read, frontend::start)
 }

@@ -36,8 +36,16 @@ impl Config {
             database,
             kafka: KafkaSettings::read(settings),
             defences,
-            cache_max_age: settings.duration_ms("STOCK_CACHE_MAX_AGE_MS", 5_000),
-            request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
+            cache_max_age: settings.duration_ms(
+                "STOCK_CACHE_MAX_AGE_MS",
+                5_000,
+                "how old the stock may be that is shown",
+            ),
+            request_limit: settings.duration_ms(
+                "REQUEST_LIMIT_MS",
+                10_000,
+                "how long a request may take, whatever the caller allows",
+            ),
         }
     }
 }

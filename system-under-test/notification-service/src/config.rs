@@ -66,6 +66,7 @@ impl Config {
                 "PROVIDER_RATE_PER_S",
                 RATE_PER_S,
                 NonZeroU32::MIN..=NonZeroU32::MAX,
+                "messages in a second that this instance sends",
             ),
             defences,
         }
@@ -88,10 +89,19 @@ impl ProviderSettings {
                 "CA_RELOAD_MS",
                 5_000,
                 10..=3_600_000,
+                "how often that file is looked at again",
             )),
             calls: CallLimits {
-                connect: Some(settings.duration_ms("PROVIDER_CONNECT_MS", 2_000)),
-                total: Some(settings.duration_ms("PROVIDER_TIMEOUT_MS", 5_000)),
+                connect: Some(settings.duration_ms(
+                    "PROVIDER_CONNECT_MS",
+                    2_000,
+                    "how long a connection to the provider may take to come about",
+                )),
+                total: Some(settings.duration_ms(
+                    "PROVIDER_TIMEOUT_MS",
+                    5_000,
+                    "how long a call may take in all",
+                )),
                 idle_connections: IDLE_CONNECTIONS,
             },
         }

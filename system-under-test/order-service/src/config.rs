@@ -57,16 +57,46 @@ impl Config {
             kafka: KafkaSettings::read(settings),
             isolation: isolation(settings),
             copies: CopyLimits {
-                age: settings.duration_ms("STATUS_AGE_MS", 1_000),
-                count: settings.number("STATUS_COPIES", 10_000, 1..=1_000_000),
+                age: settings.duration_ms(
+                    "STATUS_AGE_MS",
+                    1_000,
+                    "how long an order that was read is shown to whoever asks again; 0: not at all",
+                ),
+                count: settings.number(
+                    "STATUS_COPIES",
+                    10_000,
+                    1..=1_000_000,
+                    "orders that are kept for that",
+                ),
             },
             intake: bounds(settings),
-            intake_look: settings.duration_ms("INTAKE_LOOK_MS", 100),
-            schema_look: settings.duration_ms("SCHEMA_LOOK_MS", 500),
+            intake_look: settings.duration_ms(
+                "INTAKE_LOOK_MS",
+                100,
+                "how often the outbox is counted",
+            ),
+            schema_look: settings.duration_ms(
+                "SCHEMA_LOOK_MS",
+                500,
+                "how often the tables are looked at",
+            ),
             defences,
-            request_limit: settings.duration_ms("REQUEST_LIMIT_MS", 10_000),
-            outbox_poll: settings.duration_ms("OUTBOX_POLL_MS", 200),
-            outbox_batch: settings.number("OUTBOX_BATCH", 200, 1..=10_000),
+            request_limit: settings.duration_ms(
+                "REQUEST_LIMIT_MS",
+                10_000,
+                "how long a request may take, whatever the caller allows",
+            ),
+            outbox_poll: settings.duration_ms(
+                "OUTBOX_POLL_MS",
+                200,
+                "how often the relay looks for messages that nobody told it of",
+            ),
+            outbox_batch: settings.number(
+                "OUTBOX_BATCH",
+                200,
+                1..=10_000,
+                "messages that the relay sends at once",
+            ),
         }
     }
 
@@ -125,15 +155,30 @@ fn as_defended(database: DatabaseSettings, defences: &Defences<Defence>) -> Data
 
 fn isolation(settings: &mut Settings) -> Isolation {
     let known = &["read committed", "serializable"];
-    match settings.choice("DATABASE_ISOLATION", "read committed", known) {
+    match settings.choice(
+        "DATABASE_ISOLATION",
+        "read committed",
+        known,
+        "how strictly transactions are kept apart",
+    ) {
         "serializable" => Isolation::Serializable,
         _ => Isolation::ReadCommitted,
     }
 }
 
 fn bounds(settings: &mut Settings) -> Bounds {
-    let close_at = settings.number("INTAKE_CLOSES_AT", 10_000, 1..=10_000_000);
-    let open_at = settings.number("INTAKE_OPENS_AT", 5_000, 0..=10_000_000);
+    let close_at = settings.number(
+        "INTAKE_CLOSES_AT",
+        10_000,
+        1..=10_000_000,
+        "messages in the outbox at which orders are refused",
+    );
+    let open_at = settings.number(
+        "INTAKE_OPENS_AT",
+        5_000,
+        0..=10_000_000,
+        "messages in the outbox at which they are taken again; fewer than INTAKE_CLOSES_AT",
+    );
     if open_at >= close_at {
         let problem = format!("{open_at} is not less than INTAKE_CLOSES_AT, {close_at}");
         settings.problem("INTAKE_OPENS_AT", problem);

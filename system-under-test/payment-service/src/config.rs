@@ -72,6 +72,7 @@ impl Config {
                 "CA_RELOAD_MS",
                 5_000,
                 10..=3_600_000,
+                "how often that file is looked at again",
             )),
             gate: gate(settings),
             pursuit: pursuit(settings),
@@ -79,6 +80,7 @@ impl Config {
                 "PAYMENT_PATIENCE_MS",
                 30_000,
                 1..=3_600_000,
+                "how long one command is worked on before the queue offers it again",
             )),
             defences,
         }
@@ -96,13 +98,26 @@ fn provider_url(settings: &mut Settings) -> String {
 }
 
 fn calls(settings: &mut Settings, defences: &Defences<Protection>) -> CallLimits {
-    let connect = settings.duration_ms("PROVIDER_CONNECT_MS", 2_000);
-    let total = settings.duration_ms("PROVIDER_TIMEOUT_MS", 5_000);
+    let connect = settings.duration_ms(
+        "PROVIDER_CONNECT_MS",
+        2_000,
+        "how long a connection to the provider may take to come about",
+    );
+    let total = settings.duration_ms(
+        "PROVIDER_TIMEOUT_MS",
+        5_000,
+        "how long a call may take in all",
+    );
     let bounded = defences.on(Protection::RequestTimeout);
     CallLimits {
         connect: bounded.then_some(connect),
         total: bounded.then_some(total),
-        idle_connections: settings.number("PROVIDER_IDLE_CONNECTIONS", 16, 0..=1_000),
+        idle_connections: settings.number(
+            "PROVIDER_IDLE_CONNECTIONS",
+            16,
+            0..=1_000,
+            "idle connections to the provider that are kept",
+        ),
     }
 }
 
@@ -112,37 +127,98 @@ fn gate(settings: &mut Settings) -> GateLimits {
             "PROVIDER_RATE_PER_S",
             RATE_PER_S,
             NonZeroU32::MIN..=NonZeroU32::MAX,
+            "calls in a second that this instance makes",
         ),
-        slow_start: settings.duration_ms("SLOW_START_MS", 10_000),
+        slow_start: settings.duration_ms(
+            "SLOW_START_MS",
+            10_000,
+            "after the first call the rate grows so long until it is the full one",
+        ),
         drain: DrainLimits {
-            backlog: settings.number("DRAIN_BACKLOG", 1_000, 1..=1_000_000_000),
+            backlog: settings.number(
+                "DRAIN_BACKLOG",
+                1_000,
+                1..=1_000_000_000,
+                "messages behind an instance from which on DRAIN_RATE_PER_S holds",
+            ),
             rate_per_s: settings.number(
                 "DRAIN_RATE_PER_S",
                 RATE_PER_S,
                 NonZeroU32::MIN..=NonZeroU32::MAX,
+                "calls in a second that all instances make together then",
             ),
         },
-        concurrency: settings.number("PROVIDER_CONCURRENCY", 8, 1..=1_000),
+        concurrency: settings.number(
+            "PROVIDER_CONCURRENCY",
+            8,
+            1..=1_000,
+            "calls of this instance at once",
+        ),
         breaker: BreakerPolicy {
-            failures: settings.number("BREAKER_FAILURES", 10, 1..=10_000),
-            open_for: Duration::from_millis(settings.number("BREAKER_OPEN_MS", 2_000, 1..=600_000)),
-            probes: settings.number("BREAKER_PROBES", 2, 1..=100),
+            failures: settings.number(
+                "BREAKER_FAILURES",
+                10,
+                1..=10_000,
+                "failures in a row that open the circuit",
+            ),
+            open_for: Duration::from_millis(settings.number(
+                "BREAKER_OPEN_MS",
+                2_000,
+                1..=600_000,
+                "how long it stays open",
+            )),
+            probes: settings.number(
+                "BREAKER_PROBES",
+                2,
+                1..=100,
+                "calls that try then whether it may close",
+            ),
             half_open: true,
         },
-        retry_percent: settings.number("RETRY_BUDGET_PERCENT", 20, 0..=100),
-        retry_min_per_s: settings.number("RETRY_BUDGET_MIN_PER_S", 5, 1..=10_000),
-        retry_window: Duration::from_secs(settings.number("RETRY_BUDGET_WINDOW_S", 10, 1..=60)),
+        retry_percent: settings.number(
+            "RETRY_BUDGET_PERCENT",
+            20,
+            0..=100,
+            "how many repetitions there may be to a hundred calls",
+        ),
+        retry_min_per_s: settings.number(
+            "RETRY_BUDGET_MIN_PER_S",
+            5,
+            1..=10_000,
+            "repetitions in a second that are allowed however few calls there are",
+        ),
+        retry_window: Duration::from_secs(settings.number(
+            "RETRY_BUDGET_WINDOW_S",
+            10,
+            1..=60,
+            "the time over which both are counted",
+        )),
     }
 }
 
 fn pursuit(settings: &mut Settings) -> Pursuit {
     Pursuit {
-        attempts_per_round: settings.number("PAYMENT_ATTEMPTS", 4, 1..=100),
+        attempts_per_round: settings.number(
+            "PAYMENT_ATTEMPTS",
+            4,
+            1..=100,
+            "attempts before doubt is cleared up",
+        ),
         backoff: Backoff {
-            base: settings.duration_ms("BACKOFF_BASE_MS", 200),
-            cap: settings.duration_ms("BACKOFF_CAP_MS", 5_000),
+            base: settings.duration_ms(
+                "BACKOFF_BASE_MS",
+                200,
+                "pause after the first failed attempt; doubles each time",
+            ),
+            cap: settings.duration_ms("BACKOFF_CAP_MS", 5_000, "longest pause between attempts"),
             jitter: true,
         },
-        seed: settings.number("JITTER_SEED", u64::from(std::process::id()), 0..=u64::MAX),
+        seed: settings
+            .optional_number(
+                "JITTER_SEED",
+                0..=u64::MAX,
+                "what the jitter of pauses is drawn from; another one at each start without it",
+            )
+            .unwrap_or_else(|| u64::from(std::process::id())),
     }
 }

@@ -117,8 +117,15 @@ impl Names {
 
     /// Reads who is asked: `NAME_SERVER`, else the system; and how long one question may take.
     pub fn read(settings: &mut Settings) -> Self {
-        let limit = settings.duration_ms("NAME_LIMIT_MS", 1_000);
-        let Some(server) = settings.address("NAME_SERVER") else {
+        settings.in_group("Names", Self::read_all)
+    }
+
+    fn read_all(settings: &mut Settings) -> Self {
+        let limit = settings.duration_ms("NAME_LIMIT_MS", 1_000, "how long one question may take");
+        let Some(server) = settings.address(
+            "NAME_SERVER",
+            "the DNS server, UDP and TCP, that is asked; the system is, without it",
+        ) else {
             return Self::of_system();
         };
         match resolver(server, limit) {

@@ -17,11 +17,13 @@ use crate::http::certificate::Certificate;
 use crate::http::operations;
 use crate::http::serve::{self, HttpLimits, Observation, TlsFiles};
 use crate::metrics::Metrics;
-use crate::settings::Settings;
+use crate::settings::{Groups, Setting, Settings};
 use crate::shutdown::Shutdown;
 
 /// Exit code for bad settings (`EX_CONFIG` of sysexits.h).
 pub const EXIT_BAD_SETTINGS: u8 = 78;
+/// Exit code of a wrong command line (`EX_USAGE` of sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
 
 /// Settings that every service has.
 #[derive(Debug, Clone)]
@@ -43,7 +45,15 @@ pub struct Common {
 impl Common {
     /// Reads `INSTANCE`, `LISTEN_HTTP`, `FAIL_POINTS`, `SHUTDOWN_GRACE_S`, `LOG` and the limits of listeners.
     pub fn read(settings: &mut Settings) -> Self {
-        let log = settings.text("LOG", "info");
+        settings.in_group("Every program", Self::read_all)
+    }
+
+    fn read_all(settings: &mut Settings) -> Self {
+        let log = settings.text(
+            "LOG",
+            "info",
+            "what is logged: a level, or a filter such as info,sqlx=debug",
+        );
         if let Err(problem) = crate::log::check_filter(&log) {
             settings.problem("LOG", format!("`{log}` is not a filter: {problem}"));
         }
@@ -52,9 +62,20 @@ impl Common {
                 "INSTANCE",
                 "the name of this instance, such as order-service-1",
             ),
-            listen_http: settings.required_address("LISTEN_HTTP"),
-            fail_points: settings.switch("FAIL_POINTS", false),
-            shutdown_grace: settings.duration_s("SHUTDOWN_GRACE_S", 5),
+            listen_http: settings.required_address(
+                "LISTEN_HTTP",
+                "where health, metrics and plain HTTP APIs are served",
+            ),
+            fail_points: settings.switch(
+                "FAIL_POINTS",
+                false,
+                "whether fail-points may be armed over HTTP; only for drills",
+            ),
+            shutdown_grace: settings.duration_s(
+                "SHUTDOWN_GRACE_S",
+                5,
+                "how long requests, tasks and connections may take to end",
+            ),
             log,
             http: HttpLimits::read(settings),
         }
@@ -230,8 +251,12 @@ impl Service {
 
 /// Runs a service's process to its end: reads all settings (exit 78 with every problem on standard error), starts the
 /// log, runs `start`, lets requests in, waits for SIGTERM or SIGINT, and shuts down within the grace.
+///
+/// `arguments` are those of the command line that chose no role: `--help` prints what can be set, and any other is refused
+/// (exit 64).
 pub fn run<C, Fut, E>(
     name: &'static str,
+    arguments: &[String],
     read: impl FnOnce(&mut Settings) -> C,
     start: impl FnOnce(C, Service) -> Fut,
 ) -> ExitCode
@@ -239,9 +264,16 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let settings = Settings::read(std::env::vars(), |settings| {
-        (Common::read(settings), read(settings))
-    });
+    let read = |settings: &mut Settings| (Common::read(settings), read(settings));
+    match arguments {
+        [] => {}
+        [only] if only == "--help" || only == "-h" => return explain(name, &Settings::known(read)),
+        [unknown, ..] => {
+            let problem = format!("`{unknown}` is unknown; `--help` prints what can be set");
+            return refuse(name, EXIT_USAGE, &problem);
+        }
+    }
+    let settings = Settings::read(std::env::vars(), read);
     let (common, config) = match settings {
         Ok(read) => read,
         Err(problems) => return refuse(name, EXIT_BAD_SETTINGS, &problems.to_string()),
@@ -297,6 +329,32 @@ where
     }
     tracing::info!("stopped");
     in_time && service.shutdown.failure().is_none()
+}
+
+/// Ends a program that has several roles and was told of none that it knows: says which there are. That is what was asked
+/// for with `--help`; anything else is refused (exit 64).
+pub fn choose_role(program: &str, roles: &str, given: &str) -> ExitCode {
+    let usage = format!("usage: {program} {roles} [--help]");
+    if given == "--help" || given == "-h" {
+        // Whoever closed standard output has read enough.
+        let _written = writeln!(std::io::stdout(), "{usage}");
+        return ExitCode::SUCCESS;
+    }
+    let problem = match given {
+        "" => usage,
+        _ => format!("`{given}` is unknown\n{usage}"),
+    };
+    refuse(program, EXIT_USAGE, &problem)
+}
+
+fn explain(name: &str, settings: &[Setting]) -> ExitCode {
+    let text = format!(
+        "{name} takes its settings from the environment.\n\n{}",
+        Groups(settings)
+    );
+    // Whoever closed standard output has read enough.
+    let _written = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 fn refuse(name: &str, code: u8, problems: &str) -> ExitCode {

@@ -90,12 +90,19 @@ impl Config {
                     "TOKEN_LIFETIME_S",
                     TOKEN_LIFETIME_S,
                     NonZeroU64::MIN..=NonZeroU64::new(86_400).unwrap_or(NonZeroU64::MAX),
+                    "how long a token is good for",
                 ),
-                keys_max_age_s: settings.number("KEYS_MAX_AGE_S", 300, 0..=86_400),
+                keys_max_age_s: settings.number(
+                    "KEYS_MAX_AGE_S",
+                    300,
+                    0..=86_400,
+                    "how long caches may keep the key set",
+                ),
                 hash_rounds: settings.number(
                     "PASSWORD_HASH_ROUNDS",
                     HASH_ROUNDS,
                     NonZeroU32::MIN..=NonZeroU32::new(10_000_000).unwrap_or(NonZeroU32::MAX),
+                    "rounds of PBKDF2 for a password",
                 ),
             },
         }

@@ -52,7 +52,12 @@ impl Config {
     /// Reads `RATE_LIMIT_PER_S` (0: no limit), `KEY_MEMORY_MS` (0: keys are not remembered), the database's settings and
     /// the listener's.
     pub fn read(settings: &mut Settings) -> Self {
-        let key_memory_ms = settings.number("KEY_MEMORY_MS", KEY_MEMORY_MS, 0..=KEY_MEMORY_MS);
+        let key_memory_ms = settings.number(
+            "KEY_MEMORY_MS",
+            KEY_MEMORY_MS,
+            0..=KEY_MEMORY_MS,
+            "how long a key is remembered; after that a request with it delivers again",
+        );
         Self {
             database: DatabaseSettings::read(settings),
             public: TlsFiles::read(settings),

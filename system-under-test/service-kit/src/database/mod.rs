@@ -61,7 +61,14 @@ pub struct DatabaseSettings {
 impl DatabaseSettings {
     /// Reads `DATABASE_URL` and the settings that begin with `DATABASE_`. A password in a file goes before that of the URL.
     pub fn read(settings: &mut Settings) -> Self {
-        let mut address = settings.required_database("DATABASE_URL");
+        settings.in_group("PostgreSQL", Self::read_all)
+    }
+
+    fn read_all(settings: &mut Settings) -> Self {
+        let mut address = settings.required_database(
+            "DATABASE_URL",
+            "where the database is, who comes, and with which password",
+        );
         let password_file = PasswordFile::read(settings);
         if let Some(file) = &password_file {
             address = address.password(file.password());
@@ -70,13 +77,32 @@ impl DatabaseSettings {
             address,
             password_file,
             follows_password: true,
-            connections: settings.number("DATABASE_CONNECTIONS", 10, 1..=1000),
-            acquire_limit: settings.duration_ms("DATABASE_ACQUIRE_LIMIT_MS", 2_000),
-            statement_limit: settings.duration_ms("DATABASE_STATEMENT_LIMIT_MS", 5_000),
-            idle_in_transaction_limit: settings
-                .duration_ms("DATABASE_IDLE_IN_TRANSACTION_LIMIT_MS", 10_000),
-            work_limit: settings.duration_ms("DATABASE_WORK_LIMIT_MS", 8_000),
-            idle_limit: settings.duration_ms("DATABASE_IDLE_LIMIT_MS", 600_000),
+            connections: settings.number("DATABASE_CONNECTIONS", 10, 1..=1000, "most connections"),
+            acquire_limit: settings.duration_ms(
+                "DATABASE_ACQUIRE_LIMIT_MS",
+                2_000,
+                "how long to wait for a free connection, or for a new one",
+            ),
+            statement_limit: settings.duration_ms(
+                "DATABASE_STATEMENT_LIMIT_MS",
+                5_000,
+                "the server ends a statement that runs longer; 0: none",
+            ),
+            idle_in_transaction_limit: settings.duration_ms(
+                "DATABASE_IDLE_IN_TRANSACTION_LIMIT_MS",
+                10_000,
+                "the server ends a session that idles inside a transaction for longer",
+            ),
+            work_limit: settings.duration_ms(
+                "DATABASE_WORK_LIMIT_MS",
+                8_000,
+                "a whole transaction is given up after this time, whatever the server says",
+            ),
+            idle_limit: settings.duration_ms(
+                "DATABASE_IDLE_LIMIT_MS",
+                600_000,
+                "an idle connection is closed after this time",
+            ),
             replaces_lost_connections: true,
             synchronous_commit: true,
             retry: TransactionRetry::read(settings),

@@ -24,8 +24,17 @@ impl TransactionRetry {
     /// Reads `DATABASE_TRANSACTION_ATTEMPTS` and `DATABASE_TRANSACTION_PAUSE_MS`.
     pub fn read(settings: &mut Settings) -> Self {
         Self {
-            attempts: settings.number("DATABASE_TRANSACTION_ATTEMPTS", 8, 1..=100),
-            pause: settings.duration_ms("DATABASE_TRANSACTION_PAUSE_MS", 5),
+            attempts: settings.number(
+                "DATABASE_TRANSACTION_ATTEMPTS",
+                8,
+                1..=100,
+                "attempts at a transaction that loses a deadlock or a serialization conflict",
+            ),
+            pause: settings.duration_ms(
+                "DATABASE_TRANSACTION_PAUSE_MS",
+                5,
+                "pause after the first of them; doubles each time and varies by half",
+            ),
         }
     }
 }

@@ -36,7 +36,11 @@ pub enum CrossOrigin {
 impl CrossOrigin {
     /// Reads `ALLOWED_ORIGINS`: origins such as `https://shop.example`, separated by commas. No page may call without it.
     pub fn read(settings: &mut Settings) -> Self {
-        let text = settings.text("ALLOWED_ORIGINS", "");
+        let text = settings.text(
+            "ALLOWED_ORIGINS",
+            "",
+            "origins of pages that may call, separated by commas; none may without it",
+        );
         let mut listed = Vec::new();
         for origin in text
             .split(',')

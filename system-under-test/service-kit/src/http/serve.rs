@@ -38,9 +38,22 @@ impl HttpLimits {
     /// Reads `HTTP_BODY_LIMIT_BYTES`, `HTTP_HEADER_READ_LIMIT_MS` and `TLS_HANDSHAKE_LIMIT_MS`.
     pub fn read(settings: &mut Settings) -> Self {
         Self {
-            body_bytes: settings.number("HTTP_BODY_LIMIT_BYTES", 65_536, 1..=16_777_216),
-            header_read: settings.duration_ms("HTTP_HEADER_READ_LIMIT_MS", 60_000),
-            tls_handshake: settings.duration_ms("TLS_HANDSHAKE_LIMIT_MS", 10_000),
+            body_bytes: settings.number(
+                "HTTP_BODY_LIMIT_BYTES",
+                65_536,
+                1..=16_777_216,
+                "larger bodies are refused with 413",
+            ),
+            header_read: settings.duration_ms(
+                "HTTP_HEADER_READ_LIMIT_MS",
+                60_000,
+                "clients that sent no headers by then are disconnected; so are idle ones",
+            ),
+            tls_handshake: settings.duration_ms(
+                "TLS_HANDSHAKE_LIMIT_MS",
+                10_000,
+                "a TLS handshake that takes longer is given up",
+            ),
         }
     }
 }
@@ -61,8 +74,13 @@ pub struct TlsFiles {
 impl TlsFiles {
     /// Reads `LISTEN_PUBLIC`, `CERTIFICATE_FILE`, `PRIVATE_KEY_FILE` and `CERTIFICATE_RELOAD_MS`.
     pub fn read(settings: &mut Settings) -> Self {
+        settings.in_group("HTTPS", Self::read_all)
+    }
+
+    fn read_all(settings: &mut Settings) -> Self {
         Self {
-            listen: settings.required_address("LISTEN_PUBLIC"),
+            listen: settings
+                .required_address("LISTEN_PUBLIC", "where the public API is served over TLS"),
             certificate: settings
                 .required_path("CERTIFICATE_FILE", "the path of a certificate chain in PEM"),
             private_key: settings
@@ -71,6 +89,7 @@ impl TlsFiles {
                 "CERTIFICATE_RELOAD_MS",
                 1_000,
                 10..=86_400_000,
+                "how often both files are looked at again",
             ))),
         }
     }

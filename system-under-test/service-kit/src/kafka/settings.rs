@@ -58,38 +58,111 @@ const LAG_INTERVAL: Duration = Duration::from_millis(500);
 impl KafkaSettings {
     /// Reads `KAFKA_BROKERS`, `TOPIC_PREFIX` and the settings that begin with `KAFKA_`.
     pub fn read(settings: &mut Settings) -> Self {
-        let read = Self {
+        let read = settings.in_group("Kafka", Self::read_all);
+        read.check(settings);
+        read
+    }
+
+    fn read_all(settings: &mut Settings) -> Self {
+        Self {
             brokers: settings.required_text("KAFKA_BROKERS", "addresses such as 127.0.0.1:9092"),
-            prefix: settings.text("TOPIC_PREFIX", ""),
-            session_timeout: settings.duration_ms("KAFKA_SESSION_TIMEOUT_MS", 10_000),
-            heartbeat: settings.duration_ms("KAFKA_HEARTBEAT_MS", 3_000),
-            max_poll_interval: settings.duration_ms("KAFKA_MAX_POLL_INTERVAL_MS", 300_000),
-            socket_timeout: settings.duration_ms("KAFKA_SOCKET_TIMEOUT_MS", 10_000),
-            reconnect_backoff_max: settings.duration_ms("KAFKA_RECONNECT_BACKOFF_MAX_MS", 1_000),
-            retry_backoff: settings.duration_ms("KAFKA_RETRY_BACKOFF_MS", 100),
-            delivery_timeout: settings.duration_ms("KAFKA_DELIVERY_TIMEOUT_MS", 30_000),
-            linger: settings.duration_ms("KAFKA_LINGER_MS", 1),
-            fetch_wait: settings.duration_ms("KAFKA_FETCH_WAIT_MS", 100),
-            metadata_refresh: settings.duration_ms("KAFKA_METADATA_REFRESH_MS", 10_000),
+            prefix: settings.text(
+                "TOPIC_PREFIX",
+                "",
+                "stands before the names of topics and groups",
+            ),
+            session_timeout: settings.duration_ms(
+                "KAFKA_SESSION_TIMEOUT_MS",
+                10_000,
+                "a member that is not heard of for so long is expelled from its group",
+            ),
+            heartbeat: settings.duration_ms(
+                "KAFKA_HEARTBEAT_MS",
+                3_000,
+                "how often a member is heard of",
+            ),
+            max_poll_interval: settings.duration_ms(
+                "KAFKA_MAX_POLL_INTERVAL_MS",
+                300_000,
+                "a member that does not poll for so long leaves its group",
+            ),
+            socket_timeout: settings.duration_ms(
+                "KAFKA_SOCKET_TIMEOUT_MS",
+                10_000,
+                "a request, or a connection attempt, without an answer fails after this time",
+            ),
+            reconnect_backoff_max: settings.duration_ms(
+                "KAFKA_RECONNECT_BACKOFF_MAX_MS",
+                1_000,
+                "longest pause before a new connection attempt",
+            ),
+            retry_backoff: settings.duration_ms(
+                "KAFKA_RETRY_BACKOFF_MS",
+                100,
+                "pause before a request is sent again",
+            ),
+            delivery_timeout: settings.duration_ms(
+                "KAFKA_DELIVERY_TIMEOUT_MS",
+                30_000,
+                "a record that was not acknowledged by then is given up",
+            ),
+            linger: settings.duration_ms(
+                "KAFKA_LINGER_MS",
+                1,
+                "how long records are gathered into one batch",
+            ),
+            fetch_wait: settings.duration_ms(
+                "KAFKA_FETCH_WAIT_MS",
+                100,
+                "how long the broker may hold a fetch that finds nothing",
+            ),
+            metadata_refresh: settings.duration_ms(
+                "KAFKA_METADATA_REFRESH_MS",
+                10_000,
+                "how often the client asks anew which topics and leaders there are",
+            ),
             message_bytes: settings.number(
                 "KAFKA_MESSAGE_LIMIT_BYTES",
                 1_000_000,
                 1_000..=10_000_000,
+                "the largest message that the topics take",
             ),
             assignment: settings.choice(
                 "KAFKA_ASSIGNMENT",
                 "cooperative-sticky",
                 &["cooperative-sticky", "range", "roundrobin"],
+                "how partitions are divided in the group",
             ),
-            concurrent_messages: settings.number("KAFKA_CONCURRENT_MESSAGES", 8, 1..=1_000),
-            partition_queue: settings.number("KAFKA_PARTITION_QUEUE", 100, 1..=100_000),
-            work_attempts: settings.number("KAFKA_WORK_ATTEMPTS", 5, 1..=1_000),
+            concurrent_messages: settings.number(
+                "KAFKA_CONCURRENT_MESSAGES",
+                8,
+                1..=1_000,
+                "messages in work at once, over all partitions",
+            ),
+            partition_queue: settings.number(
+                "KAFKA_PARTITION_QUEUE",
+                100,
+                1..=100_000,
+                "messages of one partition in memory; above, the partition is paused",
+            ),
+            work_attempts: settings.number(
+                "KAFKA_WORK_ATTEMPTS",
+                5,
+                1..=1_000,
+                "attempts at a message that may itself be to blame, before it is parked",
+            ),
             only_blame_counts: true,
-            work_pause: settings.duration_ms("KAFKA_WORK_PAUSE_MS", 100),
-            work_pause_max: settings.duration_ms("KAFKA_WORK_PAUSE_MAX_MS", 5_000),
-        };
-        read.check(settings);
-        read
+            work_pause: settings.duration_ms(
+                "KAFKA_WORK_PAUSE_MS",
+                100,
+                "pause after the first failed attempt; doubles each time",
+            ),
+            work_pause_max: settings.duration_ms(
+                "KAFKA_WORK_PAUSE_MAX_MS",
+                5_000,
+                "longest pause between attempts",
+            ),
+        }
     }
 
     /// What the client itself would refuse, said in the names of our settings.
