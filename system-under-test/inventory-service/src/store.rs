@@ -112,7 +112,9 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let first_time = record(&mut transaction, event).await?;
         if !first_time && self.defences.on(Defence::Dedup) {
-            return Ok(recorded_answer(&mut transaction, event.message_id).await?);
+            let answer = recorded_answer(&mut transaction, event.message_id).await?;
+            transaction.rollback().await?;
+            return Ok(answer);
         }
         let lock_order = if self.defences.on(Defence::LockOrder) {
             LockOrder::ByProduct

@@ -87,10 +87,10 @@ fn check_charge(joined: &Joined<'_>, charge: &ChargeRow, offences: &mut Offences
         Some(row) if !joined.is_fulfilled(row) => {
             offences.add_unless_moving(subject, weight, || {
                 format!(
-                    "order {id} is {}, yet {} were charged and {} given back",
-                    joined.word(row.state),
+                    "order {id} was charged {}, got {} back, and was not fulfilled: it is {}",
                     taken(),
-                    back()
+                    back(),
+                    joined.word(row.state)
                 )
             })
         }
