@@ -1,5 +1,6 @@
 //! The instances of one service: which one gets a request, how long it may take, and whether it is sent again.
 //!
+//! * [`exchange`]: a request to a service and what becomes of it
 //! * [`metrics`]: what is counted
 //! * [`readiness`]: who says that it is ready
 //! * [`rotation`]: whose turn it is, and who is ejected
@@ -9,24 +10,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Client;
 use service_kit::defences::Defences;
 use service_kit::http::Deadline;
 use service_kit::http::deadline::DEADLINE_HEADER;
 use service_kit::names::{Endpoint, Names};
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::{info, warn};
 
 use crate::defences::Protection;
 use crate::route::Upstream;
+use exchange::PASSED_BACK;
+pub use exchange::{Answer, Outgoing, SendError};
 use metrics::UpstreamMetrics;
 use rotation::{EjectionPolicy, Rotation};
 use safety::{Failure, may_repeat};
 
+pub mod exchange;
 pub mod metrics;
 mod readiness;
 pub mod rotation;
@@ -59,56 +61,6 @@ pub struct UpstreamLimits {
     pub readiness: Duration,
     /// How often instances are asked whether they are ready.
     pub readiness_interval: Duration,
-}
-
-/// A request as it goes to a service.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// Method.
-    pub method: Method,
-    /// Path and query.
-    pub path: String,
-    /// The headers that are passed on.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Bytes,
-    /// Whether it carries an idempotency key, so that repeating it is harmless.
-    pub has_key: bool,
-}
-
-/// A service's answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Status.
-    pub status: StatusCode,
-    /// The headers that are passed back.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Bytes,
-}
-
-/// The headers of an answer that are passed back.
-const PASSED_BACK: [HeaderName; 6] = [
-    header::CONTENT_TYPE,
-    header::RETRY_AFTER,
-    header::LOCATION,
-    header::CACHE_CONTROL,
-    header::ETAG,
-    header::AGE,
-];
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SendError {
-    /// Certainly nothing was done.
-    #[error("the service behind this route cannot be reached: {0}")]
-    NothingSent(String),
-    /// It may have been done.
-    #[error("the service behind this route did not answer properly: {0}")]
-    Failed(String),
-    /// It may have been done, or may still be.
-    #[error("the service behind this route did not answer in time")]
-    TimedOut,
 }
 
 /// The instances of a service.
