@@ -3,13 +3,14 @@
 //! * [`settings`]: every timeout of the client, as a setting.
 //! * [`producer`]: records in, acknowledgements out.
 //! * [`message`]: a received record, and why work on it can fail.
-//! * [`consumer`]: the loop: partitions side by side, messages of one partition one after the other, polling while it
-//!   works, parking what cannot be processed.
+//! * [`consumer`]: what is consumed, and with which protections.
 //! * [`batch`]: messages of one partition taken together.
 //! * [`bookmark`]: how far something that is no member of a group has read a topic.
 //! * [`listening`]: a topic that every instance hears in full from now on.
 //! * `assignment`: which partitions are ours and how far each is done.
 //! * `commit`: offsets of finished work, committed together.
+//! * `reception`: the loop: partitions side by side, messages of one partition one after the other, polling while it
+//!   works, parking what cannot be processed.
 //! * `delivery`: the client behind the producer, and the thread that hears what became of its records.
 
 mod assignment;
@@ -21,6 +22,7 @@ mod delivery;
 pub mod listening;
 pub mod message;
 pub mod producer;
+mod reception;
 pub mod settings;
 
 pub use batch::{BatchLimits, BatchWork, Refused};
