@@ -5,9 +5,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
+use firedrill::testbed::local::build::{Progress, build};
+use firedrill::testbed::local::processes::Processes;
 use firedrill::topology::{Program, TemplatePart, Topology};
 
 /// What a program ends with when its command line is wrong.
@@ -61,14 +63,30 @@ fn role_of(component: &str) -> Vec<String> {
     texts.collect()
 }
 
+/// The programs of our packages, built as a drill builds them.
+static PROGRAMS: LazyLock<BTreeMap<String, PathBuf>> = LazyLock::new(|| {
+    let components = TOPOLOGY.components.values();
+    let packages = components
+        .filter_map(|component| match &component.program {
+            Program::Cargo { package } => Some(package.clone()),
+            _ => None,
+        })
+        .collect();
+    let built = async {
+        let processes = Processes::start().expect("a keeper");
+        let silent: Progress = Arc::new(|_: &str| {});
+        build(&processes, &packages, &root(), &silent).await
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(built).expect("the programs")
+});
+
 fn run(package: &str, role: &[String], argument: &str) -> Output {
-    Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--bin", package, "--"])
+    Command::new(&PROGRAMS[package])
         .args(role)
         .arg(argument)
-        .current_dir(root())
         .output()
-        .expect("cargo runs")
+        .expect("the program runs")
 }
 
 /// The tables of a help text: each stands under the name of its group, the first under none.
