@@ -62,6 +62,8 @@ Feature: Layer 3, from the order service to its database
   @F3.3 @without:order.statement-timeout/answers-in-time
   Scenario: Somebody holds a table that every order needs
     Given the setting DATABASE_STATEMENT_LIMIT_MS of order-service is "400"
+    # Without a limit every connection waits with an order that nobody hears of again: so many that they show.
+    And the setting DATABASE_CONNECTIONS of order-service is "10"
     And customers place 20 orders per second
     When customers have placed 20 orders
     And the fault "products-locked" is injected

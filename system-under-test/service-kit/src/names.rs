@@ -121,11 +121,12 @@ impl Names {
     }
 
     fn read_all(settings: &mut Settings) -> Self {
-        let limit = settings.duration_ms("NAME_LIMIT_MS", 1_000, "how long one question may take");
-        let Some(server) = settings.address(
+        let server = settings.address(
             "NAME_SERVER",
             "the DNS server, UDP and TCP, that is asked; the system is, without it",
-        ) else {
+        );
+        let limit = settings.duration_ms("NAME_LIMIT_MS", 1_000, "how long one question may take");
+        let Some(server) = server else {
             return Self::of_system();
         };
         match resolver(server, limit) {

@@ -49,6 +49,10 @@ impl Common {
     }
 
     fn read_all(settings: &mut Settings) -> Self {
+        let instance = settings.required_text(
+            "INSTANCE",
+            "the name of this instance, such as order-service-1",
+        );
         let log = settings.text(
             "LOG",
             "info",
@@ -58,10 +62,7 @@ impl Common {
             settings.problem("LOG", format!("`{log}` is not a filter: {problem}"));
         }
         Self {
-            instance: settings.required_text(
-                "INSTANCE",
-                "the name of this instance, such as order-service-1",
-            ),
+            instance,
             listen_http: settings.required_address(
                 "LISTEN_HTTP",
                 "where health, metrics and plain HTTP APIs are served",

@@ -43,16 +43,17 @@ enum Unusable {
 impl PasswordFile {
     /// Reads `DATABASE_PASSWORD_FILE` and `DATABASE_PASSWORD_RELOAD_MS`, and the file, if there is to be one.
     pub(super) fn read(settings: &mut Settings) -> Option<Self> {
+        let path = settings.path(
+            FILE,
+            "a file with the password in one line; goes before that of DATABASE_URL",
+        );
         let look_every_ms = settings.number(
             "DATABASE_PASSWORD_RELOAD_MS",
             1_000,
             10..=3_600_000,
             "how often that file is looked at again",
         );
-        let path = settings.path(
-            FILE,
-            "a file with the password in one line; goes before that of DATABASE_URL",
-        )?;
+        let path = path?;
         let held = files::read_for_settings(&path).map_err(Unusable::from);
         match held.and_then(|held| Ok((password_in(&held)?.to_owned(), held))) {
             Ok((password, held)) => Some(Self {
