@@ -19,8 +19,13 @@ async fn take(connection: &mut PgConnection, table: &str) {
 }
 
 async fn somebody_waits(shop: &Shop) {
+    so_many_wait(shop, 1).await;
+}
+
+async fn so_many_wait(shop: &Shop, many: i64) {
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    service_testing::eventually("somebody waits", async || shop.count(sql).await > 0).await;
+    let what = format!("{many} wait");
+    service_testing::eventually(&what, async || shop.count(sql).await >= many).await;
 }
 
 async fn begin(shop: &Shop) -> Transaction<'static, Postgres> {
@@ -29,16 +34,27 @@ async fn begin(shop: &Shop) -> Transaction<'static, Postgres> {
 
 /// Places an order that becomes the victim of a deadlock.
 async fn place_as_victim(shop: &Arc<Shop>) -> StatusCode {
-    let mut other = begin(shop).await;
+    let (mut gate, mut other) = (begin(shop).await, begin(shop).await);
+    // PostgreSQL ends the one who looks for a circle while there is one: after this time, counted from its own wait.
+    sqlx::query("set local deadlock_timeout = '1min'")
+        .execute(&mut *other)
+        .await
+        .expect("set");
+    take(&mut gate, "order_lines").await;
     take(&mut other, "audit").await;
     let placing = tokio::spawn({
         let shop = shop.clone();
         async move { shop.post(Some("k"), &order("r")).await.0 }
     });
-    somebody_waits(shop).await;
-    // The order's transaction waited first, so it is the one that PostgreSQL ends.
-    take(&mut other, "orders").await;
-    other.rollback().await.expect("let go");
+    so_many_wait(shop, 1).await;
+    let taking = tokio::spawn(async move {
+        take(&mut other, "orders").await;
+        other.rollback().await.expect("let go");
+    });
+    so_many_wait(shop, 2).await;
+    // The order goes on and closes the circle itself.
+    gate.rollback().await.expect("let go");
+    taking.await.expect("an end");
     placing.await.expect("an answer")
 }
 
