@@ -4,6 +4,29 @@ Feature: Layer 13, infrastructure and platform
     Given the order pipeline is running
     And 40 products with 50 units each in stock
 
+  @F13.2 @without:gateway.graceful-shutdown/answers-in-time
+  Scenario: The gateway is evicted while orders are under way
+    Given customers place 20 orders per second
+    When the fault "order-database-far" is injected
+    And the fault "gateway-evicted" is injected until it was felt 4 times
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at most 3 percent of the attempts are left without an answer
+    And at least 20 orders are accepted
+
+  @F13.2 @without:payment.graceful-shutdown/provider-attempts-bounded
+  Scenario: Instances of the payment service are evicted while cards are charged
+    Given customers place 20 orders per second
+    When the fault "provider-slow" is injected
+    And the fault "payment-instances-evicted" is injected until it was felt 4 times
+    And the fault heals
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And the provider saw at most 1 attempt per order
+
   @F13.6 @without:gateway.dns-ttl/failures-bounded
   Scenario: The order service has moved, and DNS tells of it late
     Given customers place 20 orders per second

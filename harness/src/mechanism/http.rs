@@ -18,7 +18,6 @@ const ANSWER_SHOWN: usize = 300;
 pub(super) struct Api {
     base: String,
     client: Client,
-    limit: Duration,
 }
 
 impl Api {
@@ -28,13 +27,7 @@ impl Api {
         Self {
             base: base.trim_end_matches('/').to_owned(),
             client: client().clone(),
-            limit: ANSWER_WITHIN,
         }
-    }
-
-    /// The same, for a tool that may take longer to answer.
-    pub(super) fn within(self, limit: Duration) -> Self {
-        Self { limit, ..self }
     }
 
     /// Sends a request and reads its answer; `Ok(None)` for the statuses in `absent`.
@@ -51,7 +44,7 @@ impl Api {
             place: place.clone(),
             reason: causes(&error),
         };
-        let mut request = self.client.request(method, &place).timeout(self.limit);
+        let mut request = self.client.request(method, &place);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -152,17 +145,20 @@ pub(super) fn segment(name: &str) -> String {
 
 fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    CLIENT.get_or_init(|| {
-        // Control APIs are plain HTTP, but a client cannot be built without a TLS provider. A second one is refused: fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .timeout(ANSWER_WITHIN)
-            .connect_timeout(ANSWER_WITHIN)
-            // Runtimes of tests end while this client lives on; a pooled connection of a dead runtime would hang.
-            .pool_max_idle_per_host(0)
-            .build()
-            .unwrap_or_else(|error| unreachable!("a client of constants can be built: {error}"))
-    })
+    CLIENT.get_or_init(|| patient_client(ANSWER_WITHIN))
+}
+
+/// A client for a tool that may take so long to answer.
+pub(super) fn patient_client(limit: Duration) -> Client {
+    // Control APIs are plain HTTP, but a client cannot be built without a TLS provider. A second one is refused: fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .timeout(limit)
+        .connect_timeout(ANSWER_WITHIN)
+        // Runtimes of tests end while this client lives on; a pooled connection of a dead runtime would hang.
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap_or_else(|error| unreachable!("a client of constants can be built: {error}"))
 }

@@ -1,29 +1,27 @@
-//! A browser, driven through WebDriver as the W3C defines it, and two additions of Chromium's driver: the log of the network
-//! and commands of the debugging protocol.
+//! A browser, driven through WebDriver, and two additions of Chromium's driver: the log of the network and commands of the
+//! debugging protocol.
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::Method;
 use serde_json::{Value, json};
+use thirtyfour::{By, Capabilities, WebDriver, WebElement, error::WebDriverError};
 
-use super::{MechanismError, http::Api};
+use super::{MechanismError, http};
 
 /// A command to a browser takes no longer, or has failed; on a busy machine a picture takes seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// Name of an element's id in answers (W3C WebDriver, section 11).
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// What the driver says of itself below what went wrong.
+const STACK: &str = "Stacktrace:";
 
 /// A browser's only window.
 #[derive(Debug, Clone)]
 pub struct Window {
-    api: Api,
-    session: String,
+    driver: WebDriver,
 }
 
 /// Something in the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element(String);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Element(WebElement);
 
 impl Window {
     /// Takes over the browser at `debugger_address` through the driver at `driver_url`. The session ends with the browser.
@@ -31,26 +29,25 @@ impl Window {
     /// # Errors
     /// The driver does not answer, or refuses.
     pub async fn of(driver_url: &str, debugger_address: &str) -> Result<Self, MechanismError> {
-        let api = Api::at(driver_url).within(ANSWER_WITHIN);
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
+        let failed = failure("taking a browser over");
+        let wanted: Capabilities = serde_json::from_value(json!({
             "browserName": "chrome",
             // Who drives waits for what the page shows, not for its files.
             "pageLoadStrategy": "none",
             "goog:chromeOptions": { "debuggerAddress": debugger_address },
             "goog:loggingPrefs": { "performance": "ALL" },
-        } } });
-        let doing = "taking a browser over";
-        let answer = api
-            .ask(doing, Method::POST, "/session", Some(&wanted))
-            .await?;
-        let answer: Value = answer.accepted()?.read()?;
-        let session = answer["value"]["sessionId"].as_str().ok_or_else(|| {
-            MechanismError::failed(doing, "the driver did not say which session it is")
-        })?;
-        Ok(Self {
-            session: session.to_owned(),
-            api,
-        })
+        }))
+        .map_err(|error| MechanismError::failed("taking a browser over", error))?;
+        let driver = WebDriver::builder(driver_url, wanted)
+            .client(http::patient_client(ANSWER_WITHIN))
+            .await
+            .map_err(failed)?;
+        // Whoever started the browser ends it; else the last clone would ask the driver to, and block a thread meanwhile.
+        driver
+            .clone()
+            .leak()
+            .map_err(|error| MechanismError::failed("taking a browser over", error))?;
+        Ok(Self { driver })
     }
 
     /// Goes to an address; returns before the page is there.
@@ -58,10 +55,8 @@ impl Window {
     /// # Errors
     /// The browser refuses.
     pub async fn go_to(&self, url: &str) -> Result<(), MechanismError> {
-        let body = json!({ "url": url });
-        self.ask("opening a page", Method::POST, "/url", Some(body))
-            .await
-            .map(drop)
+        let gone = self.driver.goto(url).await;
+        gone.map_err(failure("opening a page"))
     }
 
     /// Loads the page again; returns before it is there.
@@ -69,14 +64,8 @@ impl Window {
     /// # Errors
     /// The browser refuses.
     pub async fn reload(&self) -> Result<(), MechanismError> {
-        self.ask(
-            "loading a page again",
-            Method::POST,
-            "/refresh",
-            Some(json!({})),
-        )
-        .await
-        .map(drop)
+        let loaded = self.driver.refresh().await;
+        loaded.map_err(failure("loading a page again"))
     }
 
     /// The first element that a CSS selector means, if there is one.
@@ -84,12 +73,9 @@ impl Window {
     /// # Errors
     /// The browser refuses.
     pub async fn find(&self, selector: &str) -> Result<Option<Element>, MechanismError> {
-        let body = json!({ "using": "css selector", "value": selector });
-        let doing = format!("looking for {selector}");
-        let found = self
-            .ask(&doing, Method::POST, "/elements", Some(body))
-            .await?;
-        Ok(found.get(0).and_then(element))
+        let found = self.driver.find_all(By::Css(selector)).await;
+        let found = found.map_err(failure(&format!("looking for {selector}")))?;
+        Ok(found.into_iter().next().map(Element))
     }
 
     /// The element that has the focus.
@@ -97,11 +83,8 @@ impl Window {
     /// # Errors
     /// None has it.
     pub async fn focused(&self) -> Result<Element, MechanismError> {
-        let doing = "looking for the focus";
-        let found = self
-            .ask(doing, Method::GET, "/element/active", None)
-            .await?;
-        element(&found).ok_or_else(|| MechanismError::failed(doing, "nothing has it"))
+        let found = self.driver.active_element().await;
+        found.map(Element).map_err(failure("looking for the focus"))
     }
 
     /// Clicks on an element, where a person would.
@@ -109,10 +92,7 @@ impl Window {
     /// # Errors
     /// It cannot be clicked.
     pub async fn click(&self, element: &Element) -> Result<(), MechanismError> {
-        let path = format!("/element/{}/click", element.0);
-        self.ask("clicking", Method::POST, &path, Some(json!({})))
-            .await
-            .map(drop)
+        element.0.click().await.map_err(failure("clicking"))
     }
 
     /// Types into an element; keys without a sign of their own have the code points that WebDriver gives them.
@@ -120,11 +100,8 @@ impl Window {
     /// # Errors
     /// Nothing can be typed there.
     pub async fn type_into(&self, element: &Element, keys: &str) -> Result<(), MechanismError> {
-        let path = format!("/element/{}/value", element.0);
-        let body = json!({ "text": keys });
-        self.ask("typing", Method::POST, &path, Some(body))
-            .await
-            .map(drop)
+        let typed = element.0.send_keys(keys).await;
+        typed.map_err(failure("typing"))
     }
 
     /// What a script in the page returns.
@@ -132,14 +109,9 @@ impl Window {
     /// # Errors
     /// It throws.
     pub async fn evaluate(&self, script: &str) -> Result<Value, MechanismError> {
-        let body = json!({ "script": script, "args": [] });
-        self.ask(
-            "evaluating a script in a page",
-            Method::POST,
-            "/execute/sync",
-            Some(body),
-        )
-        .await
+        let returned = self.driver.execute(script, Vec::new()).await;
+        let returned = returned.map_err(failure("evaluating a script in a page"))?;
+        Ok(returned.json().clone())
     }
 
     /// A picture of what is shown, PNG.
@@ -147,10 +119,8 @@ impl Window {
     /// # Errors
     /// The browser refuses.
     pub async fn picture(&self) -> Result<Vec<u8>, MechanismError> {
-        let doing = "taking a picture of a page";
-        let picture = self.ask(doing, Method::GET, "/screenshot", None).await?;
-        let decoded = STANDARD.decode(picture.as_str().unwrap_or_default());
-        decoded.map_err(|error| MechanismError::failed(doing, error))
+        let taken = self.driver.screenshot_as_png().await;
+        taken.map_err(failure("taking a picture of a page"))
     }
 
     /// Events of the debugging protocol's `Network` domain since the last call, oldest first.
@@ -158,15 +128,13 @@ impl Window {
     /// # Errors
     /// The browser refuses.
     pub async fn network_events(&self) -> Result<Vec<Value>, MechanismError> {
-        let doing = "reading what a browser has sent";
-        let body = json!({ "type": "performance" });
-        let entries = self.ask(doing, Method::POST, "/se/log", Some(body)).await?;
-        let event = |entry: &Value| {
-            let mut entry: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+        let entries = self.driver.get_log("performance").await;
+        let entries = entries.map_err(failure("reading what a browser has sent"))?;
+        let events = entries.iter().filter_map(|entry| {
+            let mut entry: Value = serde_json::from_str(&entry.message).ok()?;
             Some(entry.get_mut("message")?.take())
-        };
-        let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(entries.iter().filter_map(event).collect())
+        });
+        Ok(events.collect())
     }
 
     /// Gives a command of the debugging protocol.
@@ -174,25 +142,17 @@ impl Window {
     /// # Errors
     /// The browser refuses it.
     pub async fn command(&self, command: &str, parameters: Value) -> Result<Value, MechanismError> {
-        let body = json!({ "cmd": command, "params": parameters });
-        self.ask(command, Method::POST, "/goog/cdp/execute", Some(body))
-            .await
-    }
-
-    async fn ask(
-        &self,
-        doing: &str,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> Result<Value, MechanismError> {
-        let path = format!("/session/{}{path}", self.session);
-        let answer = self.api.ask(doing, method, &path, body.as_ref()).await?;
-        let mut answer: Value = answer.accepted()?.read()?;
-        Ok(answer.get_mut("value").map(Value::take).unwrap_or_default())
+        let answer = self.driver.cdp().send_raw(command, parameters).await;
+        answer.map_err(failure(command))
     }
 }
 
-fn element(value: &Value) -> Option<Element> {
-    value[ELEMENT].as_str().map(|id| Element(id.to_owned()))
+/// What went wrong, without the driver's own stack.
+fn failure(doing: &str) -> impl FnOnce(WebDriverError) -> MechanismError {
+    let doing = doing.to_owned();
+    move |error| {
+        let text = error.to_string();
+        let said = text.split(STACK).next().unwrap_or(&text);
+        MechanismError::failed(&doing, said.trim_end())
+    }
 }
