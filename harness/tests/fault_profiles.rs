@@ -25,9 +25,11 @@ use tokio_util::sync::CancellationToken;
 
 /// These are felt even when no customer orders anything.
 const FELT_AT_REST: &[&str] = &[
+    "gateway-evicted",
     "order-instance-killed",
     "order-queue-link-down",
     "payment-frozen",
+    "payment-instances-evicted",
     "payment-killed-at-random",
     "queue-unavailable",
 ];
