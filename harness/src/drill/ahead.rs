@@ -18,8 +18,9 @@ use crate::{
     topology::Topology,
 };
 
-/// Pipelines that stand ready or are being started for drills that have not begun. Each costs as much memory as a drill.
-const PIPELINES_AHEAD: usize = 1;
+/// Pipelines that stand ready or are being started for drills that have not begun, so that two drills that end together are
+/// both followed at once. Each costs as much memory as a drill.
+const PIPELINES_AHEAD: usize = 2;
 
 /// How long an instance that was ready once may take to say so again when its pipeline is handed over.
 const READY_AGAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -128,7 +129,7 @@ impl Ahead {
         }
     }
 
-    /// Begins to start the pipeline of the drill that is next, unless one stands ready or is being started.
+    /// Begins to start the pipeline of the drill that is next, unless enough stand ready or are being started.
     pub fn start_next(&self) {
         let mut state = self.locked();
         if state.started.len() >= PIPELINES_AHEAD {
