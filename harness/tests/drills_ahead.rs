@@ -121,17 +121,19 @@ fn own_address(pipeline: &Arc<dyn Pipeline>) -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_gets_the_pipeline_that_was_started_for_it_and_the_next_is_started() {
     let bed = Bed::start().await;
-    let ahead = bed.ahead((1..=3).map(|index| (index, bed.request(index))).collect());
+    let ahead = bed.ahead((1..=4).map(|index| (index, bed.request(index))).collect());
     let first = ahead.take(1, bed.request(1)).await.expect("a pipeline");
     ahead.start_next();
     ahead.start_next();
+    ahead.start_next();
     let address = bed.listens(2).await;
-    assert!(!bed.log(3).exists(), "more than one pipeline is ahead");
+    bed.listens(3).await;
+    assert!(!bed.log(4).exists(), "more than two pipelines are ahead");
     let second = ahead.take(2, bed.request(2)).await.expect("a pipeline");
     assert_eq!(own_address(&second), address, "it was started once more");
     assert_ne!(own_address(&first), address, "two drills share a pipeline");
     ahead.start_next();
-    bed.listens(3).await;
+    bed.listens(4).await;
     assert_eq!(ahead.close().await, Vec::<String>::new());
     first.stop().await.expect("stopped");
     second.stop().await.expect("stopped");
