@@ -9,6 +9,7 @@ Feature: Layer 1, from the shop page to the gateway
     And new customers place 20 orders per second
     When customers have placed 20 orders
     And the fault "<fault>" is injected until it was felt 10 times
+    And customers have placed 20 more orders
     And the fault heals
     And customers have placed 40 more orders
     And the customers stop
@@ -73,6 +74,7 @@ Feature: Layer 1, from the shop page to the gateway
     And new customers place 20 orders per second
     When customers have placed 20 orders
     And the fault "gateway-handshake-cut" is injected until it was felt 10 times
+    And customers have placed 20 more orders
     And the fault heals
     And customers have placed 40 more orders
     And the customers stop
