@@ -332,6 +332,22 @@ async fn members_come_and_go_and_nothing_is_left_behind() {
     service_testing::stop(&second).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn work_under_way_is_done_before_its_partition_goes_to_another_member() {
+    let fixture = Fixture::new(4).await;
+    for partition in 0..4 {
+        fixture.append(partition, "x");
+    }
+    let work = Recorded::new(|_| Ok(Duration::from_millis(400)));
+    let first = fixture.consumer(consumption(), work.clone()).await;
+    service_testing::eventually("all are in work", async || work.seen().len() == 4).await;
+    let second = fixture.consumer(consumption(), work.clone()).await;
+    fixture.wait_until_committed().await;
+    service_testing::stop(&first).await;
+    service_testing::stop(&second).await;
+    assert_eq!(work.seen().len(), 4, "{:?}", work.seen());
+}
+
 /// Copies in the topic when the acknowledgement of one record is lost.
 async fn copies_after_lost_acknowledgement(idempotent: bool) -> usize {
     let fixture = Fixture::new(1).await;

@@ -2,35 +2,33 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
-use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use super::QuietClient;
 use super::batch::BatchLimits;
 use super::message::Received;
-use crate::metrics::Gauges;
 
 /// One partition while it is ours. After it was lost and given to us again there is a new value for it.
 pub(super) struct Partition {
     /// The topic, with prefix.
     pub(super) topic: String,
     pub(super) number: i32,
-    /// Cancelled when the partition is no longer ours: its work is not committed any more.
+    /// Cancelled when the partition is no longer ours: nothing new is begun, and the committer passes it over.
     pub(super) lost: CancellationToken,
     lane: Mutex<Lane>,
+    /// Told whenever somebody has stopped working on this partition.
+    rested: Condvar,
 }
 
 #[derive(Default)]
 struct Lane {
     waiting: VecDeque<Received>,
     in_work: bool,
+    /// Who was started by a push and has not said that it ended; two for a moment, while one ends and the next begins.
+    workers: usize,
     paused: bool,
     /// The offset of the first message since the partition became ours.
     first: Option<i64>,
@@ -47,6 +45,7 @@ impl Partition {
             number,
             lost,
             lane: Mutex::default(),
+            rested: Condvar::new(),
         })
     }
 
@@ -54,12 +53,32 @@ impl Partition {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message at the end; true when nobody works on this partition, so that the caller must start somebody.
+    /// Puts a message at the end; true when nobody works on this partition, so that the caller must start somebody, who
+    /// says [`Partition::rest`] at the end.
     pub(super) fn push(&self, message: Received) -> bool {
         let mut lane = self.lane();
         lane.first.get_or_insert(message.offset);
         lane.waiting.push_back(message);
-        !std::mem::replace(&mut lane.in_work, true)
+        let start = !std::mem::replace(&mut lane.in_work, true);
+        lane.workers += usize::from(start);
+        start
+    }
+
+    /// Whoever was started by a push has ended.
+    pub(super) fn rest(&self) {
+        let mut lane = self.lane();
+        lane.workers = lane.workers.saturating_sub(1);
+        self.rested.notify_all();
+    }
+
+    /// Blocks until nobody works on this partition; false when somebody still does at the deadline.
+    pub(super) fn wait_for_rest(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (lane, _) = self
+            .rested
+            .wait_timeout_while(self.lane(), left, |lane| lane.workers > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        lane.workers == 0
     }
 
     /// The next messages, at least one and as many as the limits allow; none ends the work on this partition.
@@ -117,14 +136,14 @@ impl Partition {
 
     /// How many messages before `end_offset` are not committed, where the client cannot say because the group has never
     /// committed anything there: what came first is where it began.
-    fn lag_before(&self, end_offset: i64) -> i64 {
+    pub(super) fn lag_before(&self, end_offset: i64) -> i64 {
         let lane = self.lane();
         let reached = lane.committed.or(lane.first);
         reached.map_or(0, |reached| (end_offset - reached).max(0))
     }
 
     /// The offset to commit, if it is not committed yet.
-    fn due(&self) -> Option<i64> {
+    pub(super) fn due(&self) -> Option<i64> {
         let lane = self.lane();
         lane.done.filter(|done| lane.committed != Some(*done))
     }
@@ -147,10 +166,13 @@ pub(super) struct Assignment {
 
 /// How far a consumer is behind.
 #[derive(Debug, Clone, Copy, Default)]
-struct Backlog {
-    messages: u64,
-    ours: usize,
-    all: usize,
+pub(super) struct Backlog {
+    /// Messages of our partitions that are not committed yet.
+    pub(super) messages: u64,
+    /// Partitions that are ours.
+    pub(super) ours: usize,
+    /// Partitions that there are.
+    pub(super) all: usize,
 }
 
 impl Assignment {
@@ -176,7 +198,7 @@ impl Assignment {
         (backlog.messages, share)
     }
 
-    fn note_backlog(&self, backlog: Backlog) {
+    pub(super) fn note_backlog(&self, backlog: Backlog) {
         *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = backlog;
     }
 
@@ -189,7 +211,8 @@ impl Assignment {
             .collect()
     }
 
-    fn gain(&self, places: &TopicPartitionList) {
+    /// These partitions are ours from now on.
+    pub(super) fn gain(&self, places: &TopicPartitionList) {
         let mut partitions = self.partitions();
         for place in places.elements() {
             let key = (place.topic().to_owned(), place.partition());
@@ -206,20 +229,23 @@ impl Assignment {
         );
     }
 
-    fn lose(&self, places: &TopicPartitionList) {
+    /// These partitions are no longer ours; returns them.
+    pub(super) fn lose(&self, places: &TopicPartitionList) -> Vec<Arc<Partition>> {
         let mut partitions = self.partitions();
-        for place in places.elements() {
-            if let Some(partition) =
-                partitions.remove(&(place.topic().to_owned(), place.partition()))
-            {
-                partition.lost.cancel();
-            }
+        let lost: Vec<_> = places
+            .elements()
+            .iter()
+            .filter_map(|place| partitions.remove(&(place.topic().to_owned(), place.partition())))
+            .collect();
+        for partition in &lost {
+            partition.lost.cancel();
         }
         tracing::info!(
             lost = places.count(),
             ours = partitions.len(),
             "partitions revoked"
         );
+        lost
     }
 }
 
@@ -234,62 +260,6 @@ pub(super) fn places(due: &[(Arc<Partition>, i64)]) -> TopicPartitionList {
         }
     }
     places
-}
-
-/// Hears of rebalances, and of how far the group is behind.
-pub(super) struct GroupContext {
-    pub(super) assignment: Arc<Assignment>,
-    /// Messages that are not committed yet, of the partitions that are ours, by topic.
-    pub(super) lag: Gauges,
-    /// What stands before the name of every topic.
-    pub(super) prefix: String,
-}
-
-impl ClientContext for GroupContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        QuietClient.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        QuietClient.error(error, reason);
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let mut backlog = Backlog::default();
-        for (name, topic) in &statistics.topics {
-            let mut lag = 0;
-            // The client also shows a partition -1, for what it cannot place.
-            for partition in topic
-                .partitions
-                .values()
-                .filter(|shown| shown.partition >= 0)
-            {
-                backlog.all += 1;
-                if let Some(ours) = self.assignment.find(name, partition.partition) {
-                    backlog.ours += 1;
-                    // Unknown is -1: until the first answer of the broker, or until the group's first commit.
-                    lag += match partition.consumer_lag {
-                        known @ 0.. => known,
-                        _ => ours.lag_before(partition.ls_offset),
-                    };
-                }
-            }
-            backlog.messages += lag.unsigned_abs();
-            let topic = name.strip_prefix(&self.prefix).unwrap_or(name).to_owned();
-            self.lag.get_or_create(&vec![("topic", topic)]).set(lag);
-        }
-        self.assignment.note_backlog(backlog);
-    }
-}
-
-impl ConsumerContext for GroupContext {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(places) => self.assignment.gain(places),
-            Rebalance::Revoke(places) => self.assignment.lose(places),
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -368,6 +338,23 @@ mod tests {
         assert_eq!(next(), Some(2));
         assert_eq!(next(), None);
         assert!(partition.push(message(3)), "the worker ended");
+    }
+
+    #[test]
+    fn who_waits_for_rest_waits_for_everybody_who_was_started() {
+        let partition = Partition::new("t", 0);
+        assert!(partition.wait_for_rest(Instant::now()), "nobody works yet");
+        partition.push(message(1));
+        assert!(partition.next(&limits(9, usize::MAX)).len() == 1);
+        assert!(partition.next(&limits(9, usize::MAX)).is_empty());
+        assert!(partition.push(message(2)), "the first one is about to end");
+        partition.rest();
+        assert!(
+            !partition.wait_for_rest(Instant::now()),
+            "the second one works"
+        );
+        partition.rest();
+        assert!(partition.wait_for_rest(Instant::now()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::assignment::{Assignment, GroupContext, Partition, places};
+use super::assignment::{Assignment, Partition, places};
+use super::group::GroupContext;
 
 /// Pause after a commit that failed.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 
-use super::assignment::{Assignment, GroupContext};
+use super::assignment::Assignment;
 use super::batch::{BatchWork, OneByOne};
+use super::group::{GroupContext, handover_limit};
 use super::message::{Failure, Received};
 use super::producer::Producer;
 use super::reception::Reception;
@@ -29,7 +30,8 @@ pub struct Consumption {
     pub group: &'static str,
     /// The topics, without prefix.
     pub topics: &'static [&'static str],
-    /// Offsets are committed after the work; otherwise before it.
+    /// Offsets are committed after the work, and a partition that goes to another member is kept until the work under way on
+    /// it is done and committed; otherwise offsets are committed before the work.
     pub commit_after_work: bool,
     /// Messages are polled for while others are in work, so that slow work does not cost the membership; otherwise the
     /// loop works on one message at a time and does not poll meanwhile.
@@ -109,6 +111,9 @@ pub fn consume_batches<W: BatchWork>(
             "Messages of this instance's partitions that are not committed yet, by topic",
         ),
         prefix: settings.prefix.clone(),
+        handover_limit: consumption
+            .commit_after_work
+            .then(|| handover_limit(settings.max_poll_interval)),
     };
     let config = settings.consumer(&service.common.instance, consumption.group);
     let client: StreamConsumer<GroupContext> = config.create_with_context(context)?;

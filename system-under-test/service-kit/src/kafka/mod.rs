@@ -8,6 +8,7 @@
 //! * [`bookmark`]: how far something that is no member of a group has read a topic.
 //! * [`listening`]: a topic that every instance hears in full from now on.
 //! * `assignment`: which partitions are ours and how far each is done.
+//! * `group`: the member as the client sees it: what it is told of rebalances, and how it hands partitions over.
 //! * `commit`: offsets of finished work, committed together.
 //! * `reception`: the loop: partitions side by side, messages of one partition one after the other, polling while it
 //!   works, parking what cannot be processed.
@@ -19,6 +20,7 @@ pub mod bookmark;
 mod commit;
 pub mod consumer;
 mod delivery;
+mod group;
 pub mod listening;
 pub mod message;
 pub mod producer;

@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::assignment::{Assignment, GroupContext, Partition};
+use super::assignment::{Assignment, Partition};
 use super::batch::{BatchLimits, BatchWork};
 use super::commit::Committer;
 use super::consumer::Consumption;
+use super::group::GroupContext;
 use super::message::{Failure, Received};
 use super::producer::{Outgoing, Producer};
 use super::settings::KafkaSettings;
@@ -201,7 +202,10 @@ impl<W: BatchWork> Reception<W> {
 
     async fn start_work(self: &Arc<Self>, partition: Arc<Partition>) {
         let reception = self.clone();
-        let working = async move { reception.work_through(&partition).await };
+        let working = async move {
+            reception.work_through(&partition).await;
+            partition.rest();
+        };
         if self.consumption.poll_while_working {
             self.workers.spawn(working);
         } else {
@@ -218,7 +222,11 @@ impl<W: BatchWork> Reception<W> {
             let Some(last) = batch.last() else {
                 return;
             };
-            let Ok(_permit) = self.permits.acquire().await else {
+            let permit = tokio::select! {
+                permit = self.permits.acquire() => permit,
+                () = partition.lost.cancelled() => return,
+            };
+            let Ok(_permit) = permit else {
                 return;
             };
             if partition.lost.is_cancelled() || self.shutdown.has_begun() {
