@@ -22,7 +22,22 @@ Feature: Layer 1, from the shop page to the gateway
       | does what                       | fault                    |
       | says that there is no such name | shop-name-unknown        |
       | fails itself                    | shop-name-server-failing |
-      | does not answer                 | shop-name-silent         |
+
+  @F1.3
+  Scenario: DNS does not lead customers to the shop, because it does not answer
+    # Whoever asked while it was silent gives up only after a while, and is still under way when the others find the shop again.
+    Given the order pipeline is running
+    And 40 products with 50 units each in stock
+    And new customers place 20 orders per second
+    When customers have placed 20 orders
+    And the fault "shop-name-silent" is injected until it was felt 10 times
+    And the fault heals
+    And customers have placed 140 more orders
+    And the customers stop
+    And the pipeline settles within 30 seconds
+    Then every promise is kept
+    And at least 5 attempts are refused with "not sent"
+    And at least 40 orders are accepted
 
   @F1.7 @without:frontend.retry-same-key/no-duplicate-charge @without:order.idempotency-key/no-duplicate-charge
   Scenario: The page gives up waiting, and the shopper presses pay again
