@@ -5,6 +5,9 @@
 // The 104 failures by id.
 pub mod catalogue;
 
+// Lines for whoever reads along, and nobody has to.
+pub mod terminal;
+
 // A complaint about something a person wrote: what is wrong, where, and what to do.
 pub mod diagnostic;
 

@@ -8,7 +8,7 @@ use super::{
     exit::Refusal,
     loading::System,
 };
-use crate::{catalogue, fault::Kind, steps::STEPS};
+use crate::{catalogue, fault::Kind, steps::STEPS, terminal::say};
 
 /// One thing of a list: its name, what it means, and where it belongs.
 struct Entry {
@@ -22,10 +22,7 @@ pub(super) fn list(files: &SystemFiles, what: Listing, as_json: bool) -> Result<
     let entries = entries(files, what)?;
     if as_json {
         let list: Vec<Value> = entries.iter().map(Entry::json).collect();
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&list).map_err(anyhow::Error::from)?
-        );
+        say(serde_json::to_string_pretty(&list).map_err(anyhow::Error::from)?);
     } else {
         let width = entries
             .iter()
@@ -34,9 +31,9 @@ pub(super) fn list(files: &SystemFiles, what: Listing, as_json: bool) -> Result<
             .unwrap_or(0)
             .min(44);
         for entry in entries {
-            println!("{:width$}  {}", entry.name, entry.meaning);
+            say(format_args!("{:width$}  {}", entry.name, entry.meaning));
             for (label, text) in entry.more.iter().filter(|(_, text)| !text.is_empty()) {
-                println!("{:width$}    {label}: {text}", "");
+                say(format_args!("{:width$}    {label}: {text}", ""));
             }
         }
     }

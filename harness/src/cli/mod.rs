@@ -8,11 +8,6 @@
 //! - `recorded`, `reporting`: `check` and `report`, over what was recorded
 //! - [`listing`]: the command `list`
 //! - [`up`]: the command `up`
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command prints"
-)]
 
 pub mod arguments;
 pub mod exit;
@@ -33,7 +28,10 @@ use self::{
     exit::{Refusal, USAGE},
     loading::System,
 };
-use crate::testbed::local;
+use crate::{
+    terminal::{complain, say},
+    testbed::local,
+};
 
 /// The whole command: reads the command line, does it, says how it ended.
 pub fn main() -> ExitCode {
@@ -51,7 +49,7 @@ pub fn main() -> ExitCode {
 /// All feature files, as `cargo test` runs them: the closing line is the test runner's.
 pub fn test_main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--list") {
-        println!("drills: test");
+        say("drills: test");
         return ExitCode::SUCCESS;
     }
     let files = SystemFiles {
@@ -68,9 +66,9 @@ fn finish(ended: Result<u8, Refusal>) -> ExitCode {
         Err(refusal) => {
             match &refusal {
                 Refusal::Wrong(diagnostics) => {
-                    eprintln!("{}", diagnostics.render(std::io::stderr().is_terminal()));
+                    complain(diagnostics.render(std::io::stderr().is_terminal()));
                 }
-                other => eprintln!("firedrill: {other}"),
+                other => complain(format_args!("firedrill: {other}")),
             }
             ExitCode::from(refusal.exit_code())
         }
@@ -94,7 +92,7 @@ fn carry_out(arguments: Arguments) -> Result<u8, Refusal> {
 fn lint(system: &System, paths: &[String]) -> Result<u8, Refusal> {
     let all = [system.all_features()];
     let features = system.select(if paths.is_empty() { &all } else { paths }, None)?;
-    println!(
+    say(format_args!(
         "{} scenarios in {} files, {} fault profiles, {} components, {} defences: nothing to complain about",
         features
             .iter()
@@ -104,22 +102,22 @@ fn lint(system: &System, paths: &[String]) -> Result<u8, Refusal> {
         system.profiles.iter().count(),
         system.topology.components.len(),
         system.topology.defences.len(),
-    );
+    ));
     Ok(0)
 }
 
 fn clean(all: bool) -> Result<u8, Refusal> {
     let report = local::clean(all);
-    println!(
+    say(format_args!(
         "removed {} folders, {} processes, {} shared memory segments and {} caches of dead runs; spared {} live runs",
         report.runs.len(),
         report.processes.len(),
         report.shared_memory.len(),
         report.caches.len(),
         report.spared.len(),
-    );
+    ));
     for failure in &report.failures {
-        eprintln!("firedrill: {failure}");
+        complain(format_args!("firedrill: {failure}"));
     }
     Ok(if report.failures.is_empty() {
         0

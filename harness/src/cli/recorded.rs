@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use firedrill_oracle::{DrillVerdict, History, judge};
 
 use super::exit::{Refusal, of_verdicts};
-use crate::report::console::{closing, describe_judgement};
+use crate::{
+    report::console::{closing, describe_judgement},
+    terminal::say,
+};
 
 /// `check`: judges a run or one of its drills again.
 pub(super) fn check(folder: &Path) -> Result<u8, Refusal> {
@@ -23,7 +26,7 @@ pub(super) fn check(folder: &Path) -> Result<u8, Refusal> {
             |drill| format!("{}:{} {}", drill.feature, drill.line, drill.scenario),
         );
         for line in describe_judgement(&title, &judgement, "") {
-            println!("{line}");
+            say(line);
         }
         verdicts.push(judgement.verdict);
     }
@@ -31,7 +34,7 @@ pub(super) fn check(folder: &Path) -> Result<u8, Refusal> {
         .iter()
         .filter(|verdict| **verdict == DrillVerdict::Passed)
         .count();
-    println!("{}", closing(passed, verdicts.len() - passed, 0));
+    say(closing(passed, verdicts.len() - passed, 0));
     Ok(of_verdicts(verdicts))
 }
 

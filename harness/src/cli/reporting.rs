@@ -9,10 +9,13 @@ use super::{
     arguments::ReportArguments,
     exit::{Refusal, of_verdicts},
 };
-use crate::report::{
-    console::closing,
-    html,
-    verdicts::{DrillEntry, Verdicts},
+use crate::{
+    report::{
+        console::closing,
+        html,
+        verdicts::{DrillEntry, Verdicts},
+    },
+    terminal::say,
 };
 
 pub(super) fn report(arguments: &ReportArguments) -> Result<u8, Refusal> {
@@ -35,7 +38,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, Refusal> {
         }
     };
     html::write(&page, &shown).context("the report")?;
-    println!("{}", page.display());
+    say(page.display());
     let entries = || runs.iter().flat_map(|(_, verdicts)| &verdicts.drills);
     let verdicts = entries()
         .map(|entry| known_verdict(entry).map_err(Refusal::Failed))
@@ -47,10 +50,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<u8, Refusal> {
             .count()
     };
     let (passed, skipped) = (count(DrillVerdict::Passed), count(DrillVerdict::Skipped));
-    println!(
-        "{}",
-        closing(passed, verdicts.len() - passed - skipped, skipped)
-    );
+    say(closing(passed, verdicts.len() - passed - skipped, skipped));
     Ok(of_verdicts(verdicts))
 }
 

@@ -28,6 +28,7 @@ use crate::{
         engine::{Drilled, PreparedDrill, run_drills},
         rehearsal,
     },
+    terminal::{complain, say},
     testbed::{
         Testbed,
         local::{LocalOptions, LocalTestbed},
@@ -79,9 +80,9 @@ pub(super) fn prove(system: &System, arguments: &ProveArguments) -> Result<u8, R
     let executed = execute(system, selection, &features, wishes)?;
     let defences = system.topology.defences.keys().map(String::as_str);
     let proof = Proof::new(executed.results.iter().map(AsRef::as_ref), defences);
-    println!("{}", matrix::draw(&proof));
+    say(matrix::draw(&proof));
     let (proven, unproven) = proof.counts();
-    println!("{}", closing(proven, unproven, 0));
+    say(closing(proven, unproven, 0));
     Ok(executed.worse_than(proof.exit_code()))
 }
 
@@ -172,10 +173,7 @@ impl Executed {
 
 /// Prints the closing line.
 fn conclude(executed: Executed) -> Result<u8, Refusal> {
-    println!(
-        "{}",
-        closing_line(executed.results.iter().map(AsRef::as_ref))
-    );
+    say(closing_line(executed.results.iter().map(AsRef::as_ref)));
     Ok(executed.exit_code())
 }
 
@@ -206,7 +204,7 @@ fn execute(
     };
     let executed = runtime.block_on(drill_all(system, selection, &folder, seed, drills, events))?;
     for failure in &executed.failures {
-        eprintln!("HARNESS ERROR  {failure}");
+        complain(format_args!("HARNESS ERROR  {failure}"));
     }
     let borrowed = || executed.results.iter().map(AsRef::as_ref);
     let mut verdicts = Verdicts::new(&folder, "local", seed, executed.exit_code(), borrowed());
@@ -289,7 +287,7 @@ async fn drill_all(
 
 pub(super) fn options(system: &System) -> Result<LocalOptions, Refusal> {
     let mut options = LocalOptions::new(system.topology.clone())?;
-    options.progress = Arc::new(|line| eprintln!("{line}"));
+    options.progress = Arc::new(|line| complain(line));
     Ok(options)
 }
 
@@ -309,8 +307,8 @@ pub(super) async fn watch_interrupts(cancel: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if first {
-            eprintln!(
-                "interrupted: healing, cleaning up and writing what was recorded; once more to leave at once"
+            complain(
+                "interrupted: healing, cleaning up and writing what was recorded; once more to leave at once",
             );
             cancel.cancel();
         } else {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     system::{Observer, Place},
+    terminal::{complain, say},
     testbed::{LinkSelector, Pipeline, PipelineRequest, Testbed, local::LocalTestbed},
     topology::{Program, Protocol},
     workload::{Assortment, Generator, example},
@@ -56,7 +57,10 @@ pub(super) fn up(system: &System, arguments: &UpArguments) -> Result<u8, Refusal
         interrupts.abort();
         ended?;
         shut_down?;
-        println!("ended; what it wrote is in {}", folder.display());
+        say(format_args!(
+            "ended; what it wrote is in {}",
+            folder.display()
+        ));
         Ok(0)
     })
 }
@@ -103,16 +107,16 @@ async fn present(
     let authority = folder.join("ca.pem");
     std::fs::write(&authority, pipeline.certificate_authority_pem())
         .with_context(|| format!("{} cannot be written", authority.display()))?;
-    print!(
-        "{}",
-        describe(system, &**pipeline, &authority)
-            .and_then(|mut text| {
-                describe_products(&mut text, assortment, &**pipeline, &authority, seed)?;
-                Ok(text)
-            })
-            .context("the addresses cannot be written down")?
-    );
-    println!("\nCtrl-C ends it; logs are in {}", folder.display());
+    let text = describe(system, &**pipeline, &authority)
+        .and_then(|mut text| {
+            describe_products(&mut text, assortment, &**pipeline, &authority, seed)?;
+            Ok(text)
+        })
+        .context("the addresses cannot be written down")?;
+    say(format_args!(
+        "{text}\nCtrl-C ends it; logs are in {}",
+        folder.display()
+    ));
     Ok(())
 }
 
@@ -128,10 +132,10 @@ async fn tell_of_ends(system: &System, pipeline: &dyn Pipeline) {
         .map(async |name| (name, pipeline.wait_for_exit(name, 0).await))
         .collect();
     while let Some((name, exit)) = ends.next().await {
-        eprintln!(
+        complain(format_args!(
             "{name} has ended (exit code {:?}, signal {:?}) and is not started again",
             exit.code, exit.signal
-        );
+        ));
     }
     std::future::pending().await
 }

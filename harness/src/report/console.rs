@@ -1,6 +1,5 @@
 //! For the person in front of the screen: one live line a drill, then one line a verdict and one sentence a finding.
 //! Plain lines where nobody watches.
-#![allow(clippy::print_stdout, reason = "the console report is what prints")]
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +11,10 @@ use std::{
 use firedrill_oracle::{DrillVerdict, Judgement};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::drill::{DrillOrder, DrillResult, Event};
+use crate::{
+    drill::{DrillOrder, DrillResult, Event},
+    terminal::say,
+};
 
 /// Lines of a story that are shown; the journal has them all.
 const STORY_LINES: usize = 24;
@@ -109,8 +111,8 @@ impl Console {
     /// Prints a line above the live ones.
     pub fn print(&self, line: &str) {
         match &self.live {
-            Some(live) => live.suspend(|| println!("{line}")),
-            None => println!("{line}"),
+            Some(live) => live.suspend(|| say(line)),
+            None => say(line),
         }
     }
 
