@@ -209,7 +209,12 @@ pub fn judge(history: &History) -> Judgement {
         checks: Vec::new(),
         memory: memory_asked_for(history),
     };
-    for error in history.harness_errors.iter().chain(&history.healing_errors) {
+    // What ended the drill may be the same healing that failed.
+    let healing = history
+        .healing_errors
+        .iter()
+        .filter(|error| !history.harness_errors.contains(error));
+    for error in history.harness_errors.iter().chain(healing) {
         judgement.because(DrillVerdict::HarnessError, error.clone());
     }
     for felt in judgement

@@ -178,7 +178,18 @@ fn errors_of_the_harness_prevail() {
         with(healthy(), records),
         [healing(Some("connection refused"))],
     );
-    assert_eq!(judged(not_healed).verdict, DrillVerdict::HarnessError);
+    assert_eq!(
+        judged(not_healed.clone()).verdict,
+        DrillVerdict::HarnessError
+    );
+    let sentence = r#"the fault "cut" could not be healed: connection refused"#;
+    let ended_by_it = Record::HarnessError {
+        at_us: 4,
+        message: sentence.to_owned(),
+    };
+    let judgement = judged(with(not_healed, [ended_by_it]));
+    let sentences = judgement.reasons.iter().map(|reason| &*reason.sentence);
+    assert_eq!(sentences.collect::<Vec<_>>(), [sentence], "said once");
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl Drill {
                 count,
             });
         }
-        let error = healed.err().map(|error| error.to_string());
+        let healing = healed.err();
         match injected.injection.felt().await {
             Ok(felt) => self.recorder.write(&Record::FaultFelt {
                 at_us: self.recorder.now_us(),
@@ -166,11 +166,12 @@ impl Drill {
             }),
             Err(error) => failures.push(error.to_string()),
         }
-        failures.extend(error.clone());
+        failures.extend(healing.as_ref().map(ToString::to_string));
         self.recorder.write(&Record::FaultHealed {
             at_us: self.recorder.now_us(),
             fault: injected.name,
-            error,
+            // The record says already that it is about healing this fault.
+            error: healing.map(|error| error.cause.to_string()),
         });
         self.rest = None;
         failures
