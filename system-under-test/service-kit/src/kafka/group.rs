@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -86,6 +87,13 @@ impl ConsumerContext for GroupContext {
                 }
             }
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
+        }
+    }
+
+    /// Only a handover does not wait for this answer itself.
+    fn commit_callback(&self, answer: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = answer {
+            tracing::info!(%error, "offsets were not committed at a handover; work may be repeated");
         }
     }
 }
