@@ -20,6 +20,9 @@ const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 /// Presses of Tab after which what is looked for should have had the focus.
 const MOST_TABS: usize = 60;
+/// A phone's width and a desktop's, in CSS pixels.
+const WIDTHS: [u32; 2] = [390, 1280];
+const HEIGHT: u32 = 900;
 
 async fn put_products(pipeline: &dyn Pipeline) {
     for (component, goods) in [
@@ -30,7 +33,7 @@ async fn put_products(pipeline: &dyn Pipeline) {
         ),
         (
             "inventory-service",
-            "insert into stock select 'p-' || lpad(n::text, 4, '0'), n * 3 % 20, n * 3 % 20 \
+            "insert into stock select 'p-' || lpad(n::text, 4, '0'), n * 7 % 20, n * 7 % 20 \
              from generate_series(1, 7) as n union all values ('p-0008', 0, 0)",
         ),
     ] {
@@ -93,13 +96,8 @@ async fn fits(page: &Page, what: &str) {
 }
 
 async fn look(page: &Page, folder: &Path, name: &str) {
-    for (width, colours) in [
-        (390, "light"),
-        (390, "dark"),
-        (1280, "light"),
-        (1280, "dark"),
-    ] {
-        page.resize(width, 900).await.expect("a size");
+    let width = ask(page, "innerWidth").await;
+    for colours in ["light", "dark"] {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] });
         let command = "Emulation.setEmulatedMedia";
         page.window.command(command, media).await.expect("colours");
@@ -166,6 +164,36 @@ async fn record_words(page: &Page) {
     page.window.evaluate(record).await.expect("recording");
 }
 
+/// A whole purchase in a browser of its own, whose window has this width, and what the page said meanwhile.
+async fn shop_at(pipeline: &dyn Pipeline, width: u32, folder: &Path) {
+    let name = format!("shopper-{width}");
+    let browser = pipeline.open_browser(&name).await.expect("a browser");
+    let url = pipeline.page_url().expect("a page");
+    let page = Page::open(&browser, &url, width, HEIGHT)
+        .await
+        .expect("the shop");
+    assert_eq!(ask(&page, "innerWidth").await, width);
+    record_words(&page).await;
+    buy_with_the_keyboard(&page, folder).await;
+
+    let told = versions_told(&page).await;
+    assert_eq!(told.first(), Some(&2), "that of the purchase's answer");
+    assert!(told.is_sorted(), "{told:?}");
+    let said = ask(&page, "said").await;
+    let said: Vec<&str> = said
+        .as_array()
+        .expect("a list")
+        .iter()
+        .flat_map(Value::as_str)
+        .collect();
+    let distinct: BTreeSet<&str> = said.iter().copied().collect();
+    assert_eq!(
+        said.len(),
+        distinct.len(),
+        "something was said twice: {said:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purchase_with_the_keyboard_alone_at_any_width_and_in_any_colours() {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -180,29 +208,9 @@ async fn a_purchase_with_the_keyboard_alone_at_any_width_and_in_any_colours() {
             .await
             .expect("a pipeline");
         put_products(&*pipeline).await;
-        let browser = pipeline.open_browser("shopper").await.expect("a browser");
-        let url = pipeline.page_url().expect("a page");
-        let page = Page::open(&browser, &url, 1280, 900)
-            .await
-            .expect("the shop");
-        record_words(&page).await;
-        buy_with_the_keyboard(&page, &pictures(folder.path())).await;
-        let told = versions_told(&page).await;
-        assert_eq!(told.first(), Some(&2), "that of the purchase's answer");
-        assert!(told.is_sorted(), "{told:?}");
-        let said = ask(&page, "said").await;
-        let said: Vec<&str> = said
-            .as_array()
-            .expect("a list")
-            .iter()
-            .flat_map(Value::as_str)
-            .collect();
-        let distinct: BTreeSet<&str> = said.iter().copied().collect();
-        assert_eq!(
-            said.len(),
-            distinct.len(),
-            "something was said twice: {said:?}"
-        );
+        for width in WIDTHS {
+            shop_at(&*pipeline, width, &pictures(folder.path())).await;
+        }
         pipeline.stop().await.expect("stopped");
         let mut left = std::fs::read_dir(folder.path()).expect("listed").flatten();
         assert!(
