@@ -22,6 +22,7 @@ const ENTER: &str = "\u{e007}";
 const MOST_TABS: usize = 60;
 /// A phone's width and a desktop's, in CSS pixels.
 const WIDTHS: [u32; 2] = [390, 1280];
+/// In CSS pixels too.
 const HEIGHT: u32 = 900;
 
 async fn put_products(pipeline: &dyn Pipeline) {
@@ -164,7 +165,7 @@ async fn record_words(page: &Page) {
     page.window.evaluate(record).await.expect("recording");
 }
 
-/// A whole purchase in a browser of its own, whose window has this width, and what the page said meanwhile.
+/// A whole purchase in a browser of its own, whose window has this width; the page says nothing twice meanwhile.
 async fn shop_at(pipeline: &dyn Pipeline, width: u32, folder: &Path) {
     let name = format!("shopper-{width}");
     let browser = pipeline.open_browser(&name).await.expect("a browser");

@@ -47,7 +47,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Takes the browser's only window and opens the page in it.
+    /// Takes the browser's only window, gives it this size in CSS pixels, and opens the page in it.
     ///
     /// # Errors
     /// The browser cannot be driven, or the page does not get ready.
@@ -58,23 +58,14 @@ impl Page {
         height: u32,
     ) -> Result<Self, ShopError> {
         let window = Window::of(&browser.driver_url, &browser.debugger_address).await?;
-        let page = Self { window };
-        page.resize(width, height).await?;
-        page.window.go_to(url).await?;
-        page.wait_for("html[data-ready=yes]", "the shop").await?;
-        Ok(page)
-    }
-
-    /// Gives the page another size, in pixels of a plain screen.
-    ///
-    /// # Errors
-    /// The browser fails.
-    pub async fn resize(&self, width: u32, height: u32) -> Result<(), ShopError> {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         let command = "Emulation.setDeviceMetricsOverride";
-        self.window.command(command, metrics).await?;
-        Ok(())
+        window.command(command, metrics).await?;
+        let page = Self { window };
+        page.window.go_to(url).await?;
+        page.wait_for("html[data-ready=yes]", "the shop").await?;
+        Ok(page)
     }
 
     /// Signs in.
